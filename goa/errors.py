@@ -1,0 +1,53 @@
+"""Everything goa raises on purpose.
+
+::
+
+    GoaError
+    ├── SettingsError        params.yaml, or a settings object, cannot be used
+    ├── DataError            a corpus, a pool or an output file cannot be read as what it should be
+    ├── PolicyError          a model folder, a tokenizer or a generation request cannot be used
+    ├── EvaluatorError       an evaluator broke its contract, or cannot score what it was given
+    ├── TrainingError        a training run cannot go on (a loss that is not finite, say)
+    ├── CheckpointError      a checkpoint is unusable, or another process holds its folder
+    ├── TrackingError        the tracking store cannot be reached or refuses what it is given
+    └── PipelineError        a stage, the stage graph or its locks stand in the way
+
+A message says what was found, where, and what to do. The command line prints it as it is and ends
+with exit code 2; users never see a traceback for what they can cause.
+"""
+
+
+class GoaError(Exception):
+    """Base of every error that goa raises on purpose."""
+
+
+class SettingsError(GoaError):
+    """Settings cannot be used; the message lists every problem found, one a line."""
+
+
+class DataError(GoaError):
+    """A file of examples, candidates or rewards is not what it should be."""
+
+
+class PolicyError(GoaError):
+    """A model or tokenizer cannot be loaded, or cannot do what is asked of it."""
+
+
+class EvaluatorError(GoaError):
+    """An evaluator broke its contract; the message names it and the text it was given."""
+
+
+class TrainingError(GoaError):
+    """A training run cannot go on."""
+
+
+class CheckpointError(GoaError):
+    """A checkpoint is unusable, or its folder is held by another process."""
+
+
+class TrackingError(GoaError):
+    """The tracking store cannot be used."""
+
+
+class PipelineError(GoaError):
+    """A stage, the stage graph or its locks stand in the way."""
