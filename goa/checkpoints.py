@@ -1,0 +1,134 @@
+"""Checkpoints: written whole or not at all, found by checksum, one process at a time."""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from goa.errors import CheckpointError
+
+KEEP = 2
+TENSORS, STATE = "tensors.safetensors", "state.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """What a run needs to go on as if it had never stopped."""
+
+    step: int
+    """Rounds done."""
+    tensors: Mapping[str, Tensor]
+    """Weights and optimiser state by name, on the CPU."""
+    state: Mapping[str, Any]
+    """Everything else, as JSON values."""
+
+
+class Checkpoints:
+    """The checkpoints of one run in a folder of its own, held under an exclusive lock.
+
+    Use it as a context manager; the kernel frees the lock when the process ends, however it ends.
+
+    Raises:
+        CheckpointError: another process holds the folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock: IO[str] | None = None
+
+    def __enter__(self) -> "Checkpoints":
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = (self.folder / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.close()
+            raise CheckpointError(
+                f"{self.folder}: another process is training from these checkpoints; "
+                "wait for it or stop it"
+            ) from None
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._lock is not None:
+            self._lock.close()
+
+    def save(self, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+        """Write a checkpoint under a temporary name, rename it, and drop the oldest.
+
+        Raises:
+            CheckpointError: the disk refuses; what was there before is still there.
+        """
+        temporary = self.folder / "unfinished"
+        final = self.folder / f"{step:09d}"
+        try:
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir()
+            copies = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+            save_file(copies, temporary / TENSORS)
+            record = {"sha256": _digest(temporary / TENSORS), "step": step, "state": dict(state)}
+            _write_synced(temporary / STATE, json.dumps(record))
+            shutil.rmtree(final, ignore_errors=True)
+            temporary.rename(final)
+        except (OSError, SafetensorError) as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise CheckpointError(
+                f"{final}: cannot write the checkpoint: {error}; free some space and run again, "
+                "training goes on from the checkpoint before"
+            ) from None
+        for old in self._folders()[:-KEEP]:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def latest(self) -> Checkpoint | None:
+        """Read the newest checkpoint whose checksum holds; None if there is none."""
+        for folder in reversed(self._folders()):
+            checkpoint = _read(folder)
+            if checkpoint is not None:
+                return checkpoint
+        return None
+
+    def clear(self) -> None:
+        """Delete all checkpoints: the run is complete and its outputs are saved."""
+        for folder in self._folders():
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _folders(self) -> list[Path]:
+        return sorted(path for path in self.folder.iterdir() if path.name.isdigit())
+
+
+def _read(folder: Path) -> Checkpoint | None:
+    try:
+        record = json.loads((folder / STATE).read_text(encoding="utf-8"))
+        if record["sha256"] != _digest(folder / TENSORS):
+            return None
+        tensors = load_file(folder / TENSORS)
+    except (OSError, ValueError, KeyError, SafetensorError):
+        return None
+    return Checkpoint(step=record["step"], tensors=tensors, state=record["state"])
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_synced(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())

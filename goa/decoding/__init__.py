@@ -1,0 +1,1 @@
+"""Decoding: candidates for sources, each with its exact log-probability."""

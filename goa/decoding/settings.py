@@ -1,0 +1,77 @@
+"""Decoding strategies and their settings."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from goa.settings import Settings
+
+
+class _Strategy(Settings):
+    max_tokens: int = Field(128, ge=1)
+    """Longest candidate in tokens, the end token included."""
+
+
+class GreedySettings(_Strategy):
+    """The likeliest token at every step: one candidate."""
+
+    kind: Literal["greedy"]
+
+    @property
+    def candidates(self) -> int:
+        """Candidates per source, K."""
+        return 1
+
+
+class BeamSettings(_Strategy):
+    """Beam search; the best candidates of the beam, best first."""
+
+    kind: Literal["beam"]
+    num_beams: int = Field(4, ge=2)
+    num_candidates: int = Field(1, ge=1)
+    length_penalty: float = Field(1.0, ge=0.0, le=5.0)
+    """Exponent of the length that a candidate's log-probability is divided by."""
+
+    @model_validator(mode="after")
+    def _beam_holds_the_candidates(self) -> "BeamSettings":
+        if self.num_candidates > self.num_beams:
+            raise ValueError(
+                f"num_candidates ({self.num_candidates}) exceeds num_beams ({self.num_beams})"
+            )
+        return self
+
+    @property
+    def candidates(self) -> int:
+        """Candidates per source, K."""
+        return self.num_candidates
+
+
+class SampleSettings(_Strategy):
+    """Independent draws from the policy, or from a sharpened or truncated form of it."""
+
+    kind: Literal["sample"]
+    num_candidates: int = Field(8, ge=1)
+    temperature: float = Field(1.0, gt=0.0, le=10.0)
+    top_k: int | None = Field(None, ge=1)
+    """Draw among this many likeliest tokens."""
+    top_p: float | None = Field(None, gt=0.0, le=1.0)
+    """Draw among the likeliest tokens that together reach this mass (Holtzman et al., 2020)."""
+
+    @property
+    def candidates(self) -> int:
+        """Candidates per source, K."""
+        return self.num_candidates
+
+
+StrategySettings = Annotated[
+    GreedySettings | BeamSettings | SampleSettings, Field(discriminator="kind")
+]
+
+
+class GenerateSettings(Settings):
+    """What goes into the candidate pool."""
+
+    num_sources: int | None = Field(None, ge=1)
+    """Training sources, chosen at random; none named means all."""
+    strategies: dict[str, StrategySettings] = Field(min_length=1)
+    """How candidates are written, by the name they are filed under."""

@@ -1,0 +1,70 @@
+"""Greedy decoding and sampling: one loop over next-token logits."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from goa.policies.policy import Encoded, Policy
+
+Choose = Callable[[Tensor, Tensor, int], Tensor]
+"""(logits [R, V], rows [R], step) -> tokens [R]; rows are the candidates' original positions."""
+
+COMPACT_BELOW = 0.7
+"""Finished rows leave the batch once less than this share is still running."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoded:
+    """Candidates as ids, with the policy's own log-probability of every token."""
+
+    tokens: Tensor
+    """[R, T] int64, the end token included; padding where the mask is False."""
+    mask: Tensor
+    """[R, T] bool."""
+    log_probs: Tensor
+    """[R, T] under the policy itself, whatever shaped the draw; 0 where the mask is False."""
+
+
+@torch.no_grad()
+def decode(policy: Policy, encoded: Encoded, choose: Choose, max_tokens: int) -> Decoded:
+    """Write one candidate per row of encoded sources, [R, S, d].
+
+    Nothing is written after the end token, and no log-probability counted.
+    """
+    num_rows, device = len(encoded.states), encoded.states.device
+    tokens = torch.full((num_rows, max_tokens), policy.pad_id, device=device)
+    log_probs = torch.zeros((num_rows, max_tokens), device=device)
+    lengths = torch.full((num_rows,), max_tokens, device=device)
+    running = torch.arange(num_rows, device=device)
+    rows = running
+    last = torch.full((num_rows,), policy.start_id, device=device)
+    cache = policy.new_cache()
+    for step in range(max_tokens):
+        logits = policy.step(encoded, cache, last)
+        last = choose(logits, rows, step)
+        # Rows that have ended stay in the batch until it is compacted: what they get is masked.
+        tokens[rows, step] = last
+        log_probs[rows, step] = logits.gather(1, last.unsqueeze(1)).squeeze(1) - logits.logsumexp(1)
+        ended = rows[(last == policy.end_id) & (lengths[rows] == max_tokens)]
+        lengths[ended] = step + 1
+        alive = (lengths[rows] > step + 1).nonzero().squeeze(1)
+        if len(alive) == 0:
+            break
+        if len(alive) < COMPACT_BELOW * len(rows):
+            rows, last, encoded = rows[alive], last[alive], encoded.select(alive)
+            cache.batch_select_indices(alive)
+    width = int(lengths.max())
+    mask = torch.arange(width, device=device) < lengths.unsqueeze(1)
+    return Decoded(
+        tokens=tokens[:, :width].masked_fill(~mask, policy.pad_id),
+        mask=mask,
+        log_probs=log_probs[:, :width].masked_fill(~mask, 0.0),
+    )
+
+
+def greedy_choice(logits: Tensor, rows: Tensor, step: int) -> Tensor:
+    """Choose the likeliest token of each row."""
+    del rows, step
+    return logits.argmax(dim=1)

@@ -1,0 +1,49 @@
+"""What objectives are given, and what they give back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """K candidates for each of B sources under the live policy; log-probs are 0 off the mask."""
+
+    mask: Tensor
+    """[B, K, T] bool, True for the tokens of a candidate, its end token included."""
+    log_probs: Tensor
+    """[B, K, T] of each token under the live policy, with gradient."""
+    mean_log_probs: Tensor
+    """[B, K, T] averaged over the vocabulary, with gradient."""
+    written_log_probs: Tensor | None = None
+    """[B, K, T] under the policy that wrote the candidates; None for references."""
+    pretrained_log_probs: Tensor | None = None
+    """[B, K, T] under the pretrained policy; None where no divergence is measured."""
+    rewards: Tensor | None = None
+    """[B, K] in [0, 1]; None for references."""
+    greedy_rewards: Tensor | None = None
+    """[B] of the live policy's greedy output, for the self-critical baseline."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """A loss before division."""
+
+    sum: Tensor
+    """Scalar with gradient, summed over what ``weight`` counts."""
+    weight: float
+    """How much was summed; a step's loss is its sums over its weights."""
+    diagnostics: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Name -> (sum, weight), averaged over the step in the same way."""
+
+
+class Objective(Protocol):
+    """A pure function of a batch."""
+
+    needs_greedy: bool
+    """Whether batches must come with greedy rewards."""
+
+    def __call__(self, batch: Batch) -> Loss:
+        """Compute the loss of a batch, or of any part of it cut along B."""

@@ -1,0 +1,85 @@
+"""Policy gradient."""
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from goa.objectives.baselines import BASELINES, BaselineName
+from goa.objectives.contract import Batch, Loss
+from goa.objectives.divergence import kl_estimate
+from goa.settings import Settings
+
+
+class ReinforceSettings(Settings):
+    """Policy gradient on the evaluator's reward."""
+
+    kind: Literal["reinforce"]
+    baseline: BaselineName = "leave_one_out"
+    kl_weight: float = Field(0.0, ge=0.0)
+    """Reward taken away per nat of log-ratio to the pretrained policy."""
+    max_importance_ratio: float = Field(5.0, gt=1.0)
+    """Bound on the weight of candidates that an earlier policy wrote."""
+
+
+class Reinforce:
+    """REINFORCE (Williams, 1992, eq. 11) on whole candidates y of source x.
+
+    ``loss = -sum_y w(y) (r(y) - b) log p(y | x)``, weight: candidates. Its gradient over its weight
+    is an unbiased estimate of minus the gradient of the expected reward where the candidates were
+    drawn from the policy and the baseline b does not depend on y.
+
+    Departures from the paper:
+
+    1. Several candidates per source; the baseline may come from the others (``BASELINES``).
+    2. ``w = min(p(y | x) / written(y | x), max_importance_ratio)``, without gradient, corrects for
+       candidates written by an earlier policy: the pool, or this round before an update. It is 1
+       for fresh ones. Draws from a tempered or truncated distribution are not corrected for.
+    3. With ``kl_weight`` k, ``r`` becomes ``r - k log(p(y | x) / pretrained(y | x))``: the expected
+       reward less k times the divergence is what rises.
+    """
+
+    def __init__(self, settings: ReinforceSettings) -> None:
+        self.settings = settings
+        self.needs_greedy = settings.baseline == "greedy"
+
+    def __call__(self, batch: Batch) -> Loss:
+        """Compute the loss of candidates that come with rewards.
+
+        Raises:
+            ValueError: the batch has no rewards, or lacks what the settings need.
+        """
+        if batch.rewards is None:
+            raise ValueError("reinforce needs rewards")
+        log_probs = batch.log_probs.sum(dim=-1)
+        with torch.no_grad():
+            rewards = self._penalised(batch, log_probs)
+            baseline = BASELINES[self.settings.baseline](rewards, batch.greedy_rewards)
+            advantages = rewards - baseline
+            weights = self._importance(batch, log_probs)
+        loss = -(weights * advantages * log_probs).sum()
+        count = float(advantages.numel())
+        diagnostics = {
+            "advantage_size": (float(advantages.abs().sum()), count),
+            "importance_ratio": (float(weights.sum()), count),
+        }
+        if batch.pretrained_log_probs is not None:
+            kl = kl_estimate(batch.log_probs.detach(), batch.pretrained_log_probs)
+            diagnostics["kl"] = (float(kl.sum()), count)
+        return Loss(sum=loss, weight=count, diagnostics=diagnostics)
+
+    def _penalised(self, batch: Batch, log_probs: Tensor) -> Tensor:
+        assert batch.rewards is not None
+        if self.settings.kl_weight == 0.0:
+            return batch.rewards
+        if batch.pretrained_log_probs is None:
+            raise ValueError("kl_weight needs the pretrained policy's log-probs")
+        log_ratio = log_probs - batch.pretrained_log_probs.sum(dim=-1)
+        return batch.rewards - self.settings.kl_weight * log_ratio
+
+    def _importance(self, batch: Batch, log_probs: Tensor) -> Tensor:
+        if batch.written_log_probs is None:
+            return torch.ones_like(log_probs)
+        ratio = (log_probs - batch.written_log_probs.sum(dim=-1)).exp()
+        return ratio.clamp(max=self.settings.max_importance_ratio)

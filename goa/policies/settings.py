@@ -1,0 +1,67 @@
+"""What a policy is made from, and what it runs on."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from goa.settings import Settings
+
+
+class ScratchPolicySettings(Settings):
+    """An encoder-decoder with random weights and a tokenizer trained on the corpus."""
+
+    kind: Literal["scratch"]
+    architecture: Literal["marian", "bart", "t5"] = "marian"
+    """The family whose modules are used; its sizes are the settings below."""
+    vocab_size: int = Field(8000, ge=16, le=1_000_000)
+    """Byte-pair tokens, special ones included, shared by both sides."""
+    d_model: int = Field(256, ge=8)
+    """Width of the hidden states."""
+    num_layers: int = Field(3, ge=1)
+    """Layers of the encoder, and of the decoder."""
+    num_heads: int = Field(8, ge=1)
+    d_ff: int = Field(1024, ge=8)
+    """Width of the feed-forward layers."""
+    dropout: float = Field(0.1, ge=0.0, lt=1.0)
+    max_positions: int = Field(256, ge=8)
+    """Longest source, and longest output, in tokens."""
+
+    @model_validator(mode="after")
+    def _heads_divide_the_width(self) -> "ScratchPolicySettings":
+        if self.d_model % self.num_heads:
+            raise ValueError(
+                f"d_model ({self.d_model}) is not a multiple of num_heads ({self.num_heads})"
+            )
+        return self
+
+
+class PretrainedPolicySettings(Settings):
+    """A pretrained encoder-decoder with its own tokenizer, from a folder or a hub."""
+
+    kind: Literal["pretrained"]
+    name: str = Field(min_length=1)
+    """A folder, or a name on the Hugging Face hub; DVC does not see changes behind the name."""
+    revision: str | None = None
+    """The hub's commit, tag or branch."""
+
+
+PolicySettings = Annotated[
+    ScratchPolicySettings | PretrainedPolicySettings, Field(discriminator="kind")
+]
+
+
+class ThreadSettings(Settings):
+    """CPU threads of each stage that computes with tensors."""
+
+    pretrain: int = Field(1, ge=1, le=1024)
+    generate: int = Field(1, ge=1, le=1024)
+    finetune: int = Field(1, ge=1, le=1024)
+    evaluate: int = Field(1, ge=1, le=1024)
+
+
+class ComputeSettings(Settings):
+    """What stages compute on. Another device or thread count changes results in the last bits."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: the GPU if there is one."""
+    threads: ThreadSettings = ThreadSettings()

@@ -1,0 +1,1 @@
+"""Rollouts: sources with their candidates and, where they were scored, rewards."""

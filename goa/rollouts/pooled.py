@@ -1,0 +1,180 @@
+"""The first round of fine-tuning, from the scored candidate pool."""
+
+import heapq
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from goa.data.corpus import Corpus
+from goa.data.pool import Candidate, Reward, read_pool, read_rewards
+from goa.decoding.settings import GenerateSettings, GreedySettings, SampleSettings
+from goa.errors import DataError, SettingsError
+from goa.policies.policy import Policy
+from goa.randomness import derive_seed
+from goa.records import Example
+from goa.rollouts.candidates import describe_rewards
+from goa.rollouts.rollout import Rollout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolChoice:
+    """What to take from the pool."""
+
+    strategy: str
+    """Name of the sampling strategy whose candidates are learnt from."""
+    greedy: str | None
+    """Name of the greedy strategy, where the objective asks for greedy rewards."""
+    num_sources: int
+    """Sources of the first round."""
+    seed: int
+    """Of the choice among the sources that carry signal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolStart:
+    """What the pool gives a run of fine-tuning."""
+
+    rollout: Rollout
+    """The first round."""
+    silent: frozenset[str]
+    """Ids of the sources whose candidates all earn the same: nothing is learnt from them."""
+    num_sources: int
+    """Sources in the pool."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Group:
+    """A source's candidates from one strategy, with their rewards."""
+
+    example_id: str
+    candidates: list[Candidate]
+    rewards: list[float]
+    greedy_reward: float | None
+
+
+def choose_from_pool(
+    pool: GenerateSettings, needs_greedy: bool, num_sources: int, seed: int
+) -> PoolChoice:
+    """Name the strategies of the pool that fine-tuning learns from.
+
+    Raises:
+        SettingsError: the pool has no samples, or no greedy outputs where the baseline needs them.
+    """
+    samples = [name for name, kind in pool.strategies.items() if isinstance(kind, SampleSettings)]
+    greedy = [name for name, kind in pool.strategies.items() if isinstance(kind, GreedySettings)]
+    if not samples:
+        raise SettingsError(
+            "generate.strategies: no strategy of kind sample, so fine-tuning has no first round; "
+            "add one, such as sample: {kind: sample}"
+        )
+    if needs_greedy and not greedy:
+        raise SettingsError(
+            "generate.strategies: finetune.objective.baseline is greedy, but the pool has no "
+            "strategy of kind greedy; add greedy: {kind: greedy}"
+        )
+    return PoolChoice(
+        strategy=samples[0],
+        greedy=greedy[0] if needs_greedy else None,
+        num_sources=num_sources,
+        seed=seed,
+    )
+
+
+def start_from_pool(
+    policy: Policy, corpus: Corpus, pool: Path, rewards: Path, choice: PoolChoice
+) -> PoolStart:
+    """Choose the first round's sources at random among those that carry signal.
+
+    The pool is streamed; only what is chosen is kept.
+
+    Raises:
+        DataError: pool and rewards do not belong together, or no source carries signal.
+    """
+    silent: set[str] = set()
+    chosen: list[tuple[int, str, _Group]] = []
+    count = 0
+    for group in _groups(pool, rewards, choice):
+        count += 1
+        if max(group.rewards) == min(group.rewards):
+            silent.add(group.example_id)
+            continue
+        # The sources with the smallest keys are a random choice, made in one pass.
+        key = -derive_seed(choice.seed, "pool", group.example_id)
+        entry = (key, group.example_id, group)
+        if len(chosen) < choice.num_sources:
+            heapq.heappush(chosen, entry)
+        else:
+            heapq.heappushpop(chosen, entry)
+    if not chosen:
+        raise DataError(
+            f"{rewards}: all candidates of each of the {count} sources earn the same, so there is "
+            "nothing to learn; draw more candidates, or look at the evaluator"
+        )
+    groups = {group.example_id: group for _, _, group in chosen}
+    rollout = _lay_out(policy, _find(corpus, set(groups)), groups)
+    return PoolStart(rollout=rollout, silent=frozenset(silent), num_sources=count)
+
+
+def _groups(pool: Path, rewards: Path, choice: PoolChoice) -> Iterator[_Group]:
+    for candidates, scored in itertools.zip_longest(
+        read_pool(pool), read_rewards(rewards), fillvalue=()
+    ):
+        by_place = {_place(row): _earned(row, rewards) for row in scored}
+        if by_place.keys() != {_place(candidate) for candidate in candidates}:
+            at = next(iter([*candidates, *scored])).example_id
+            raise DataError(
+                f"{rewards}: its rewards are not those of {pool} at example {at}; "
+                "score the pool again"
+            )
+        drawn = [candidate for candidate in candidates if candidate.strategy == choice.strategy]
+        example_id = candidates[0].example_id
+        if drawn:
+            greedy = (example_id, choice.greedy, 0)
+            yield _Group(
+                example_id=example_id,
+                candidates=drawn,
+                rewards=[by_place[_place(candidate)] for candidate in drawn],
+                greedy_reward=by_place[greedy] if choice.greedy else None,
+            )
+
+
+def _earned(row: Reward, path: Path) -> float:
+    if row.reward is None:
+        raise DataError(
+            f"{path}: no reward for candidate {row.rank} ({row.strategy}) of {row.example_id}: the "
+            "evaluator does not apply to it, so it cannot be trained on"
+        )
+    return row.reward
+
+
+def _place(row: Candidate | Reward) -> tuple[str, str | None, int]:
+    return (row.example_id, row.strategy, row.rank)
+
+
+def _find(corpus: Corpus, ids: set[str]) -> list[Example]:
+    return [example for example in corpus if example.id in ids]
+
+
+def _lay_out(policy: Policy, examples: list[Example], groups: dict[str, _Group]) -> Rollout:
+    ordered = [groups[example.id] for example in examples]
+    rows = [candidate for group in ordered for candidate in group.candidates]
+    tokens = policy.pad_targets([candidate.token_ids for candidate in rows])
+    log_probs = torch.zeros(tokens.ids.shape, device=policy.device)
+    log_probs[tokens.mask] = torch.tensor(
+        [value for candidate in rows for value in candidate.token_log_probs], device=policy.device
+    )
+    shape = (len(ordered), len(ordered[0].candidates), -1)
+    rewards = torch.tensor([group.rewards for group in ordered], device=policy.device)
+    greedy = [group.greedy_reward for group in ordered if group.greedy_reward is not None]
+    return Rollout(
+        sources=policy.tokenize_sources([example.source for example in examples]),
+        tokens=tokens.ids.view(shape),
+        mask=tokens.mask.view(shape),
+        log_probs=log_probs.view(shape),
+        rewards=rewards,
+        greedy_rewards=torch.tensor(greedy, device=policy.device) if greedy else None,
+        diagnostics=describe_rewards(rewards),
+    )

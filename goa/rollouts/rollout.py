@@ -1,0 +1,66 @@
+"""The unit that flows from generation to the update."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from torch import Tensor
+
+from goa.policies.policy import Tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """B sources with K candidates each. References are candidates without rewards, K = 1."""
+
+    sources: Tokens
+    """[B, S]."""
+    tokens: Tensor
+    """[B, K, T] int64, end tokens included."""
+    mask: Tensor
+    """[B, K, T] bool, True for the tokens of a candidate."""
+    log_probs: Tensor | None = None
+    """[B, K, T] under the policy that wrote them; None for references."""
+    rewards: Tensor | None = None
+    """[B, K] in [0, 1]; None for references."""
+    greedy_rewards: Tensor | None = None
+    """[B] of the policy's greedy output, where the objective asks for it."""
+    diagnostics: Mapping[str, float] = field(default_factory=dict)
+    """What generation and scoring had to say of the whole rollout."""
+
+    def __len__(self) -> int:
+        """Count the sources, B."""
+        return len(self.tokens)
+
+    def __getitem__(self, rows: slice) -> "Rollout":
+        """Take some sources with all their candidates, without columns that are all padding."""
+        mask = self.mask[rows]
+        width = int(mask.sum(dim=-1).max()) if len(mask) else 0
+        return Rollout(
+            sources=self.sources[rows],
+            tokens=self.tokens[rows, :, :width],
+            mask=mask[:, :, :width],
+            log_probs=None if self.log_probs is None else self.log_probs[rows, :, :width],
+            rewards=None if self.rewards is None else self.rewards[rows],
+            greedy_rewards=None if self.greedy_rewards is None else self.greedy_rewards[rows],
+        )
+
+    def cut(self, max_tokens: int) -> Iterator["Rollout"]:
+        """Cut along B, never along K, into passes of at most that many target tokens.
+
+        A single source whose candidates exceed the budget is a pass of its own.
+        """
+        width = self.mask.shape[1] * self.mask.shape[2]
+        size = max(1, max_tokens // max(1, width))
+        for start in range(0, len(self), size):
+            yield self[start : start + size]
+
+
+class Rounds(Protocol):
+    """Where a training run's rollouts come from."""
+
+    def __len__(self) -> int:
+        """Count the rounds of the whole run."""
+
+    def __getitem__(self, index: int) -> Rollout:
+        """Make the rollout of one round; equal index and policy give an equal rollout."""

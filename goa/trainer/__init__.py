@@ -1,0 +1,1 @@
+"""The trainer: one loop for likelihood and for reward."""

@@ -1,0 +1,86 @@
+"""Stage ``finetune@E``: raise the expected score that evaluator E gives the policy's outputs."""
+
+import sys
+from pathlib import Path
+
+from goa.data.corpus import open_split
+from goa.decoding.settings import GenerateSettings
+from goa.evaluators.table import EvaluatorSettings, build_evaluator
+from goa.objectives.table import build_objective
+from goa.policies.compute import use_device
+from goa.policies.settings import ComputeSettings
+from goa.policies.storage import load_policy
+from goa.rollouts.candidates import CandidateRounds, CandidateWriter, RoundPlan
+from goa.rollouts.pooled import choose_from_pool, start_from_pool
+from goa.settings import read_sections
+from goa.trainer.loop import Progress, Trainer
+from goa.trainer.settings import FinetuneSettings
+from goa.trainer.validation import RewardValidation
+from pipelines.stage import PARAMS, Stage, open_stage
+from pipelines.training import save_training, train
+
+
+def main() -> None:
+    """Run the stage."""
+    name = sys.argv[1]
+    with open_stage(f"finetune@{name}") as stage:
+        finetune(stage, name)
+
+
+def finetune(stage: Stage, name: str) -> None:
+    """Fine-tune the pretrained policy on one evaluator; keep the best by validation reward."""
+    params = read_sections(
+        PARAMS,
+        seed=int,
+        compute=ComputeSettings,
+        generate=GenerateSettings,
+        evaluators=dict[str, EvaluatorSettings],
+        finetune=FinetuneSettings,
+    )
+    settings: FinetuneSettings = params.finetune
+    device = use_device(params.compute, params.compute.threads.finetune)
+    policy = load_policy(Path("out/policies/mle"), device)
+    evaluator = build_evaluator(name, params.evaluators[name])
+    objective = build_objective(settings.objective)
+    corpus = open_split(Path("out/data"), "train")
+    choice = choose_from_pool(
+        params.generate, objective.needs_greedy, settings.sources_per_round, params.seed
+    )
+    start = start_from_pool(
+        policy, corpus, Path("out/pool.parquet"), Path(f"out/rewards/{name}.parquet"), choice
+    )
+    writer = CandidateWriter(policy, evaluator, settings.candidates, objective.needs_greedy)
+    plan = RoundPlan(
+        num_rounds=settings.rounds, sources_per_round=settings.sources_per_round, seed=params.seed
+    )
+    silent = start.silent if settings.skip_silent_sources else frozenset[str]()
+    rounds = CandidateRounds(writer, corpus, start.rollout, silent, plan)
+    validate = RewardValidation(
+        policy,
+        evaluator,
+        open_split(Path("out/data"), "validation"),
+        settings.validation.num_sources,
+        settings.candidates.max_tokens,
+    )
+    trainer = Trainer(policy, objective, settings.optimiser, params.seed, dropout=False)
+    trainer.measure_divergence()
+    progress = train(stage, trainer, rounds, validate, settings.validation)
+    save_training(stage, trainer, progress, name)
+    stage.metrics(Path(f"metrics/finetune/{name}.json"), _summary(progress, len(silent)))
+
+
+def _summary(progress: Progress, num_silent: int) -> dict[str, float]:
+    last = progress.rows[-1]
+    return {
+        "validation_reward": progress.best_score,
+        "validation_reward_before": progress.rows[0]["validation_reward"],
+        "best_update": progress.best_update,
+        "updates": progress.update,
+        "silent_sources": num_silent,
+        "kl": last.get("kl", 0.0),
+        "entropy": last.get("entropy", 0.0),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""Stage ``pretrain``: maximum likelihood on the training references."""
+
+from pathlib import Path
+
+from goa.data.corpus import open_split
+from goa.objectives.table import build_objective
+from goa.policies.compute import use_device
+from goa.policies.settings import ComputeSettings, PolicySettings
+from goa.policies.storage import create_policy
+from goa.rollouts.references import ReferenceRounds
+from goa.settings import read_sections
+from goa.trainer.loop import Trainer
+from goa.trainer.settings import PretrainSettings
+from goa.trainer.validation import LikelihoodValidation
+from pipelines.stage import PARAMS, Stage, open_stage
+from pipelines.training import save_training, train
+
+
+def main() -> None:
+    """Run the stage."""
+    with open_stage("pretrain") as stage:
+        pretrain(stage)
+
+
+def pretrain(stage: Stage) -> None:
+    """Train the policy that everything else starts from; keep the best by validation."""
+    params = read_sections(
+        PARAMS, seed=int, compute=ComputeSettings, policy=PolicySettings, pretrain=PretrainSettings
+    )
+    settings: PretrainSettings = params.pretrain
+    device = use_device(params.compute, params.compute.threads.pretrain)
+    policy = create_policy(params.policy, Path("out/tokenizer"), params.seed, device)
+    corpus = open_split(Path("out/data"), "train")
+    rounds = ReferenceRounds(
+        policy, corpus, settings.sources_per_update, settings.epochs, params.seed
+    )
+    validate = LikelihoodValidation(
+        policy, open_split(Path("out/data"), "validation"), settings.validation.num_sources
+    )
+    objective = build_objective(settings.objective)
+    trainer = Trainer(policy, objective, settings.optimiser, params.seed, dropout=True)
+    progress = train(stage, trainer, rounds, validate, settings.validation)
+    save_training(stage, trainer, progress, "mle")
+    stage.metrics(
+        Path("metrics/pretrain.json"),
+        {
+            "validation_loss": -progress.best_score,
+            "best_update": progress.best_update,
+            "updates": progress.update,
+            "parameters": sum(tensor.numel() for tensor in trainer.parameters.values()),
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

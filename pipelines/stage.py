@@ -1,0 +1,128 @@
+"""What every stage shares: its name, its fingerprint, where it writes and how it fails."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from goa.errors import GoaError
+from goa.tracking.progress import Progress
+from goa.tracking.spool import Spool
+from pipelines.graph import StageDefinition, stage_definition
+
+PARAMS = Path("params.yaml")
+STATE = Path(".goa")
+"""Local state: never an input or output of a stage, never in git."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One running stage."""
+
+    name: str
+    """As in dvc.yaml: ``finetune@bleu``."""
+    fingerprint: str
+    """Of its command, its parameters and all it depends on, code included."""
+    spool: Spool
+    """Where it says how it goes."""
+    progress: Progress
+    """Shows long work."""
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of this stage's checkpoints; other code or parameters have another."""
+        return STATE / "checkpoints" / self.name / self.fingerprint
+
+    @contextmanager
+    def output(self, path: Path) -> Iterator[Path]:
+        """Give a temporary path to write a file or folder to; it becomes ``path`` whole, or not.
+
+        The temporary path lies outside the outputs: a stage that is killed leaves nothing there.
+        """
+        temporary = STATE / "unfinished" / self.name / path.name
+        _remove(temporary)
+        temporary.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove(path)
+        temporary.rename(path)
+
+    def metrics(self, path: Path, values: Mapping[str, Any]) -> None:
+        """Write a metrics file for ``dvc metrics``."""
+        with self.output(path) as temporary:
+            text = json.dumps(values, indent=2, ensure_ascii=False)
+            temporary.write_text(text + "\n", encoding="utf-8")
+
+
+@contextmanager
+def open_stage(name: str) -> Iterator[Stage]:
+    """Run the body as a stage of dvc.yaml, from the project's folder.
+
+    What goa raises ends the process with its message and exit code 2. At the end a mark says that
+    the stage has finished with this fingerprint, so that its outputs can be committed even if DVC
+    itself was stopped.
+    """
+    try:
+        fingerprint = _fingerprint(stage_definition(name))
+        spool = Spool(STATE / "spool" / name / f"{fingerprint}.jsonl")
+        done = STATE / "done" / name
+        _remove(done)
+        yield Stage(name=name, fingerprint=fingerprint, spool=spool, progress=Progress(spool))
+        done.parent.mkdir(parents=True, exist_ok=True)
+        done.write_text(fingerprint, encoding="utf-8")
+        _remove(STATE / "checkpoints" / name)
+    except GoaError as error:
+        _fail(f"{name}: {error}")
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise
+        _fail(f"{name}: {error.filename or 'output'}: {error.strerror}; nothing was replaced")
+
+
+def _fail(message: str) -> None:
+    sys.stderr.write(f"error: {message}\n")
+    raise SystemExit(2)
+
+
+def _fingerprint(definition: StageDefinition) -> str:
+    """Digest what determines the stage's outputs."""
+    parts = {
+        "cmd": definition.cmd,
+        "params": {str(path): dict(values) for path, values in definition.params.items()},
+        "dependencies": {str(path): digest(path) for path in definition.dependencies},
+    }
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def digest(path: Path) -> str:
+    """Digest a file, or the names and contents of a folder's files.
+
+    Raises:
+        GoaError: there is nothing at this path.
+    """
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    if not path.is_dir():
+        raise GoaError(f"{path}: missing; run the stage that writes it, or `dvc repro`")
+    entries = [
+        f"{os.fspath(child.relative_to(path))} {digest(child)}"
+        for child in sorted(path.rglob("*"))
+        if child.is_file() and "__pycache__" not in child.parts
+    ]
+    return hashlib.sha256("\n".join(entries).encode()).hexdigest()
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,66 @@
+"""What pretraining and fine-tuning share as stages."""
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from goa.checkpoints import Checkpoints
+from goa.policies.storage import save_policy
+from goa.rollouts.rollout import Rounds
+from goa.tracking.progress import Task
+from goa.tracking.spool import Spool
+from goa.trainer.loop import Progress, Trainer, Validation
+from goa.trainer.settings import ValidationSettings
+from pipelines.stage import Stage
+
+
+class _Watcher:
+    """Passes what the trainer says on to the stage's progress bar and spool."""
+
+    def __init__(self, task: Task, spool: Spool) -> None:
+        self._task = task
+        self._spool = spool
+        self._done = 0
+
+    def advance(self, done: int, note: str) -> None:
+        self._task.advance(done - self._done, note)
+        self._done = done
+
+    def record(self, update: int, values: Mapping[str, float]) -> None:
+        self._spool.metrics(update, values)
+
+
+def train(
+    stage: Stage,
+    trainer: Trainer,
+    rounds: Rounds,
+    validate: Callable[[], Validation],
+    settings: ValidationSettings,
+) -> Progress:
+    """Train under the stage's checkpoints, on from the newest one, with progress shown.
+
+    Raises:
+        GoaError: training cannot go on, or another process trains from these checkpoints.
+    """
+    with (
+        Checkpoints(stage.checkpoints) as checkpoints,
+        stage.progress.task(stage.name, len(rounds), "updates") as task,
+    ):
+        return trainer.run(rounds, validate, settings, checkpoints, _Watcher(task, stage.spool))
+
+
+def save_training(stage: Stage, trainer: Trainer, progress: Progress, policy: str) -> None:
+    """Write the policy and its history as the outputs of a training stage."""
+    with stage.output(Path("out/policies") / policy) as folder:
+        save_policy(trainer.policy, folder)
+    with stage.output(Path("out/history") / f"{policy}.csv") as path:
+        write_history(path, progress.rows)
+
+
+def write_history(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """Write one row a look, ``update`` first; a cell is empty where nothing was measured."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,0 +1,56 @@
+"""What tests of several rooms share."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from goa.policies.build import build_model
+from goa.policies.policy import Policy
+from goa.policies.settings import ScratchPolicySettings
+from goa.policies.tokenizer import train_tokenizer
+
+SENTENCES = [
+    "the red bird sings at night",
+    "a small dog sleeps near the old door",
+    "the dog sees a red door",
+    "at night the old bird sleeps",
+    "a bird and a dog sing",
+]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Keep tensor arithmetic the same on every machine, and the other core free."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def make_policy() -> Callable[..., Policy]:
+    """Build tiny policies with random weights, in evaluation mode."""
+
+    def make(architecture: str = "marian", vocab_size: int = 60, dropout: float = 0.1) -> Policy:
+        settings = ScratchPolicySettings(
+            kind="scratch",
+            architecture=architecture,  # type: ignore[arg-type]
+            vocab_size=vocab_size,
+            d_model=16,
+            num_layers=2,
+            num_heads=2,
+            d_ff=32,
+            dropout=dropout,
+            max_positions=32,
+        )
+        tokenizer = train_tokenizer(iter(SENTENCES), settings)
+        model = build_model(
+            settings, len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id, seed=3
+        )
+        return Policy(model.eval(), tokenizer)
+
+    return make
+
+
+@pytest.fixture
+def policy(make_policy: Callable[..., Policy]) -> Policy:
+    """Give a tiny Marian-shaped policy."""
+    return make_policy()

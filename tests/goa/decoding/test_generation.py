@@ -1,0 +1,116 @@
+"""Candidates, and the log-probabilities that come with them."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from transformers import GenerationConfig
+
+from goa.decoding.generation import Candidates, generate
+from goa.decoding.settings import BeamSettings, GreedySettings, SampleSettings, StrategySettings
+from goa.policies.policy import Policy
+from tests.conftest import SENTENCES
+
+ARCHITECTURES = ["marian", "bart", "t5"]
+STRATEGIES = [
+    GreedySettings(kind="greedy", max_tokens=12),
+    SampleSettings(kind="sample", num_candidates=5, max_tokens=12),
+    SampleSettings(kind="sample", num_candidates=5, max_tokens=12, temperature=0.7, top_p=0.9),
+    BeamSettings(kind="beam", num_beams=3, num_candidates=2, max_tokens=12),
+]
+
+
+@pytest.fixture
+def ending_policy(make_policy: Callable[..., Policy]) -> Callable[[str], Policy]:
+    """Build policies that end their outputs at many lengths, as trained ones do."""
+
+    def make(architecture: str) -> Policy:
+        policy = make_policy(architecture)
+        head = policy.model.get_output_embeddings()
+        bias = torch.zeros(head.out_features)
+        bias[policy.end_id] = 2.5
+        head.bias = torch.nn.Parameter(bias)
+        return policy
+
+    return make
+
+
+def run(policy: Policy, strategy: StrategySettings, rows: list[int], seed: int = 1) -> Candidates:
+    """Generate for the sentences of these numbers."""
+    texts = [SENTENCES[row] for row in rows]
+    return generate(policy, policy.tokenize_sources(texts), strategy, seed, texts)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=str)
+def test_log_probs_are_the_teacher_forced_ones(
+    ending_policy: Callable[[str], Policy], architecture: str, strategy: StrategySettings
+) -> None:
+    policy = ending_policy(architecture)
+    written = run(policy, strategy, [0, 1, 2, 3, 4])
+    with torch.no_grad():
+        scores = policy.score(
+            policy.tokenize_sources(SENTENCES), written.tokens, written.mask
+        ).log_probs
+    assert torch.allclose(written.log_probs, scores, atol=1e-5)
+    if strategy.kind == "sample":
+        assert len(set(written.mask.sum(dim=-1).flatten().tolist())) > 1
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=str)
+def test_nothing_counts_after_the_end_token(
+    ending_policy: Callable[[str], Policy], strategy: StrategySettings
+) -> None:
+    policy = ending_policy("marian")
+    written = run(policy, strategy, [0, 1, 2, 3, 4])
+    ends = (written.tokens == policy.end_id) & written.mask
+    assert int(ends.sum(dim=-1).max()) == 1
+    after = ends.long().cumsum(dim=-1) - ends.long() > 0
+    assert not (written.mask & after).any()
+    assert (written.log_probs[~written.mask] == 0.0).all()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("num_beams", [1, 3])
+def test_greedy_and_beam_outputs_are_those_of_transformers(
+    ending_policy: Callable[[str], Policy], architecture: str, num_beams: int
+) -> None:
+    policy = ending_policy(architecture)
+    sources = policy.tokenize_sources(SENTENCES)
+    theirs = policy.model.generate(
+        input_ids=sources.ids,
+        attention_mask=sources.mask.long(),
+        generation_config=GenerationConfig(
+            num_beams=num_beams,
+            max_new_tokens=12,
+            decoder_start_token_id=policy.start_id,
+            eos_token_id=policy.end_id,
+            pad_token_id=policy.pad_id,
+        ),
+    )[:, 1:]
+    strategy: StrategySettings = GreedySettings(kind="greedy", max_tokens=12)
+    if num_beams > 1:
+        strategy = BeamSettings(kind="beam", num_beams=num_beams, max_tokens=12)
+    ours = run(policy, strategy, [0, 1, 2, 3, 4]).tokens[:, 0]
+    assert torch.equal(ours, theirs)
+
+
+def test_a_source_gets_the_same_candidates_in_any_batch(
+    ending_policy: Callable[[str], Policy],
+) -> None:
+    policy = ending_policy("marian")
+    together = run(policy, STRATEGIES[1], [0, 1, 2, 3, 4])
+    reordered = run(policy, STRATEGIES[1], [4, 2])
+    assert reordered.texts == (together.texts[4], together.texts[2])
+
+
+def test_another_seed_gives_other_candidates(ending_policy: Callable[[str], Policy]) -> None:
+    policy = ending_policy("marian")
+    one, two = (run(policy, STRATEGIES[1], [0, 1], seed=seed) for seed in (1, 2))
+    assert one.texts != two.texts
+
+
+def test_candidates_are_cut_at_the_limit_without_an_end_token(policy: Policy) -> None:
+    written = run(policy, GreedySettings(kind="greedy", max_tokens=3), [0])
+    assert written.mask.sum() == 3
+    assert policy.end_id not in written.tokens.flatten().tolist()

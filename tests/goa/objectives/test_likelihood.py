@@ -1,0 +1,42 @@
+"""Maximum likelihood is cross-entropy."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from goa.objectives.contract import Batch
+from goa.objectives.likelihood import Likelihood, LikelihoodSettings
+from goa.policies.policy import Policy
+from tests.conftest import SENTENCES
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_it_agrees_with_torchs_cross_entropy(policy: Policy, smoothing: float) -> None:
+    targets = policy.pad_targets(policy.tokenize_targets(SENTENCES[:3]))
+    sources = policy.tokenize_sources(SENTENCES[:3])
+    scores = policy.score(sources, targets.ids[:, None], targets.mask[:, None])
+    batch = Batch(
+        mask=targets.mask[:, None],
+        log_probs=scores.log_probs,
+        mean_log_probs=scores.mean_log_probs,
+    )
+    loss = Likelihood(LikelihoodSettings(kind="likelihood", label_smoothing=smoothing))(batch)
+    logits = policy.model(
+        input_ids=sources.ids,
+        attention_mask=sources.mask.long(),
+        decoder_input_ids=torch.cat(
+            [torch.full((3, 1), policy.start_id), targets.ids[:, :-1]], dim=1
+        ),
+    ).logits
+    expected = torch.nn.functional.cross_entropy(
+        logits[targets.mask], targets.ids[targets.mask], label_smoothing=smoothing
+    )
+    assert float(loss.sum.detach() / loss.weight) == pytest.approx(float(expected.detach()), abs=1e-5)
+
+
+def test_the_weight_is_the_number_of_tokens(make_policy: Callable[..., Policy]) -> None:
+    mask = torch.tensor([[[True, True, False]], [[True, False, False]]])
+    zeros = torch.zeros(2, 1, 3, requires_grad=True)
+    batch = Batch(mask=mask, log_probs=zeros, mean_log_probs=zeros)
+    assert Likelihood(LikelihoodSettings(kind="likelihood"))(batch).weight == 3.0

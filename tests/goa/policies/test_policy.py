@@ -1,0 +1,112 @@
+"""A policy's log-probabilities mean what they say."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from goa.errors import PolicyError
+from goa.policies.policy import Policy, Tokens
+from tests.conftest import SENTENCES
+
+ARCHITECTURES = ["marian", "bart", "t5"]
+
+
+def score(policy: Policy, sources: list[str], targets: list[list[str]]) -> torch.Tensor:
+    """Teacher-forced log-probs [B, K, T] of the targets."""
+    rows = policy.pad_targets(policy.tokenize_targets([text for row in targets for text in row]))
+    shape = (len(targets), len(targets[0]), -1)
+    with torch.no_grad():
+        return policy.score(
+            policy.tokenize_sources(sources), rows.ids.view(shape), rows.mask.view(shape)
+        ).log_probs
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_log_probs_are_those_of_the_models_own_cross_entropy(
+    make_policy: Callable[..., Policy], architecture: str
+) -> None:
+    policy = make_policy(architecture)
+    labels = torch.tensor(policy.tokenize_targets(SENTENCES[:1]))
+    sources = policy.tokenize_sources(SENTENCES[1:2])
+    with torch.no_grad():
+        loss = policy.model(
+            input_ids=sources.ids, attention_mask=sources.mask.long(), labels=labels
+        ).loss
+    ours = score(policy, SENTENCES[1:2], [SENTENCES[:1]])
+    assert float(-ours.sum() / labels.numel()) == pytest.approx(float(loss), abs=1e-6)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_changing_the_last_token_changes_no_earlier_log_prob(
+    make_policy: Callable[..., Policy], architecture: str
+) -> None:
+    policy = make_policy(architecture)
+    sources = policy.tokenize_sources(SENTENCES[:1])
+    tokens = torch.tensor(policy.tokenize_targets(SENTENCES[1:2])).unsqueeze(1)
+    changed = tokens.clone()
+    changed[..., -1] = (changed[..., -1] + 5) % len(policy.tokenizer)
+    mask = torch.ones_like(tokens, dtype=torch.bool)
+    with torch.no_grad():
+        before = policy.score(sources, tokens, mask).log_probs
+        after = policy.score(sources, changed, mask).log_probs
+    assert torch.equal(before[..., :-1], after[..., :-1])
+    assert before[..., -1] != after[..., -1]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_padding_and_batch_order_change_nothing(
+    make_policy: Callable[..., Policy], architecture: str
+) -> None:
+    policy = make_policy(architecture)
+    targets = [[SENTENCES[1], SENTENCES[0]], [SENTENCES[2], SENTENCES[4]]]
+    together = score(policy, SENTENCES[:2], targets)
+    swapped = score(policy, SENTENCES[1::-1], targets[::-1])
+    alone = score(policy, SENTENCES[1:2], targets[1:])
+    assert torch.allclose(together, swapped.flip(0), atol=1e-5)
+    assert torch.allclose(together[1:, :, : alone.shape[-1]], alone, atol=1e-5)
+
+
+def test_what_lies_off_the_mask_is_exactly_zero(policy: Policy) -> None:
+    log_probs = score(policy, SENTENCES[:2], [[SENTENCES[1]], [SENTENCES[4]]])
+    short = len(policy.tokenize_targets([SENTENCES[4]])[0])
+    assert log_probs.shape[-1] > short
+    assert torch.equal(log_probs[1, 0, short:], torch.zeros(log_probs.shape[-1] - short))
+
+
+def test_entropy_and_mean_log_prob_are_those_of_the_whole_distribution(policy: Policy) -> None:
+    sources = policy.tokenize_sources(SENTENCES[:1])
+    size = len(policy.tokenizer)
+    every_token = torch.arange(size).view(1, size, 1)
+    mask = torch.ones_like(every_token, dtype=torch.bool)
+    with torch.no_grad():
+        scores = policy.score(sources, every_token, mask, with_entropy=True)
+    assert scores.entropy is not None
+    log_probs = scores.log_probs.flatten()
+    assert float(log_probs.exp().sum()) == pytest.approx(1.0, abs=1e-5)
+    entropy = float(-(log_probs.exp() * log_probs).sum())
+    assert float(scores.entropy[0, 0, 0]) == pytest.approx(entropy, abs=1e-5)
+    assert float(scores.mean_log_probs[0, 0, 0]) == pytest.approx(float(log_probs.mean()), abs=1e-5)
+
+
+def test_sources_are_encoded_once_however_many_candidates(policy: Policy) -> None:
+    rows: list[int] = []
+    policy.model.get_encoder().register_forward_pre_hook(
+        lambda module, args, kwargs: rows.append(len(kwargs["input_ids"])), with_kwargs=True
+    )
+    score(policy, SENTENCES[:2], [SENTENCES[:4], SENTENCES[:4]])
+    assert rows == [2]
+
+
+def test_text_comes_back_from_ids(policy: Policy) -> None:
+    assert policy.texts(policy.tokenize_targets(SENTENCES)) == SENTENCES
+
+
+def test_a_source_longer_than_the_positions_is_refused_with_its_text(policy: Policy) -> None:
+    with pytest.raises(PolicyError, match=r"longer than the model's 32 positions: 'dog dog"):
+        policy.tokenize_sources(["dog " * 40])
+
+
+def test_taking_rows_drops_columns_that_are_padding_in_all_of_them() -> None:
+    mask = torch.tensor([[True, True, True], [True, False, False]])
+    assert Tokens(ids=torch.ones(2, 3).long(), mask=mask)[1:].ids.shape == (1, 1)

@@ -1,0 +1,73 @@
+"""What goa saves, plain transformers load; what cannot be loaded says so."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+from goa.decoding.generation import generate
+from goa.decoding.settings import GreedySettings
+from goa.errors import PolicyError
+from goa.policies.policy import Policy
+from goa.policies.storage import load_policy, save_policy
+from tests.conftest import SENTENCES
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("architecture", ["marian", "bart", "t5"])
+def test_plain_transformers_load_it_and_generate_the_same_text(
+    make_policy: Callable[..., Policy], architecture: str, tmp_path: Path
+) -> None:
+    policy = make_policy(architecture)
+    save_policy(policy, tmp_path)
+    model = AutoModelForSeq2SeqLM.from_pretrained(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    batch = tokenizer(SENTENCES, return_tensors="pt", padding=True)
+    theirs = model.generate(input_ids=batch.input_ids, attention_mask=batch.attention_mask)
+    # Their limit counts the start token, ours does not.
+    limit = model.generation_config.max_length - 1
+    ours = generate(
+        policy,
+        policy.tokenize_sources(SENTENCES),
+        GreedySettings(kind="greedy", max_tokens=limit),
+        seed=0,
+        keys=SENTENCES,
+    )
+    expected = tokenizer.batch_decode(theirs, skip_special_tokens=True)
+    assert [row[0] for row in ours.texts] == [text.strip() for text in expected]
+
+
+def test_loading_gives_back_the_same_weights_and_drops_foreign_decoding_settings(
+    policy: Policy, tmp_path: Path
+) -> None:
+    policy.model.save_pretrained(tmp_path)
+    policy.tokenizer.save_pretrained(tmp_path)
+    (tmp_path / "generation_config.json").write_text('{"num_beams": 7, "repetition_penalty": 3.0}')
+    loaded = load_policy(tmp_path, CPU)
+    for name, tensor in policy.model.named_parameters():
+        assert torch.equal(tensor, loaded.model.get_parameter(name))
+    assert loaded.model.generation_config.num_beams == 1
+    assert not loaded.model.generation_config.repetition_penalty
+
+
+def test_a_model_folder_without_a_tokenizer_is_refused(policy: Policy, tmp_path: Path) -> None:
+    policy.model.save_pretrained(tmp_path)
+    with pytest.raises(PolicyError, match="no tokenizer in this folder"):
+        load_policy(tmp_path, CPU)
+
+
+def test_a_folder_without_safetensors_weights_is_refused(policy: Policy, tmp_path: Path) -> None:
+    save_policy(policy, tmp_path)
+    (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
+    with pytest.raises(PolicyError, match="not an encoder-decoder model with safetensors"):
+        load_policy(tmp_path, CPU)
+
+
+def test_a_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path)
+    with pytest.raises(PolicyError, match="no usable tokenizer"):
+        load_policy(tmp_path, CPU)
