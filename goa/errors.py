@@ -21,8 +21,11 @@ class GoaError(Exception):
     """Base of every error that goa raises on purpose."""
 
 
-class SettingsError(GoaError):
-    """Settings cannot be used; the message lists every problem found, one a line."""
+class SettingsError(GoaError, ValueError):
+    """Settings cannot be used; the message lists every problem found, one a line.
+
+    It is a ValueError too, so that a settings model can raise it while it is checked.
+    """
 
 
 class DataError(GoaError):

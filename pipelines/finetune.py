@@ -11,7 +11,7 @@ from goa.policies.compute import use_device
 from goa.policies.settings import ComputeSettings
 from goa.policies.storage import load_policy
 from goa.rollouts.candidates import CandidateRounds, CandidateWriter, RoundPlan
-from goa.rollouts.pooled import choose_from_pool, start_from_pool
+from goa.rollouts.pooled import PoolChoice, start_from_pool
 from goa.settings import read_sections
 from goa.trainer.loop import Progress, Trainer
 from goa.trainer.settings import FinetuneSettings
@@ -38,13 +38,17 @@ def finetune(stage: Stage, name: str) -> None:
         finetune=FinetuneSettings,
     )
     settings: FinetuneSettings = params.finetune
+    settings.check_pool(params.generate)
     device = use_device(params.compute, params.compute.threads.finetune)
     policy = load_policy(Path("out/policies/mle"), device)
     evaluator = build_evaluator(name, params.evaluators[name])
     objective = build_objective(settings.objective)
     corpus = open_split(Path("out/data"), "train")
-    choice = choose_from_pool(
-        params.generate, objective.needs_greedy, settings.sources_per_round, params.seed
+    choice = PoolChoice(
+        strategy=params.generate.names("sample")[0],
+        greedy=params.generate.names("greedy")[0] if objective.needs_greedy else None,
+        num_sources=settings.sources_per_round,
+        seed=params.seed,
     )
     start = start_from_pool(
         policy, corpus, Path("out/pool.parquet"), Path(f"out/rewards/{name}.parquet"), choice

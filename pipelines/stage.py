@@ -1,9 +1,7 @@
 """What every stage shares: its name, its fingerprint, where it writes and how it fails."""
 
 import errno
-import hashlib
 import json
-import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,7 +13,8 @@ from typing import Any
 from goa.errors import GoaError
 from goa.tracking.progress import Progress
 from goa.tracking.spool import Spool
-from pipelines.graph import StageDefinition, stage_definition
+from pipelines.fingerprint import fingerprint
+from pipelines.graph import stage_definition
 
 PARAMS = Path("params.yaml")
 STATE = Path(".goa")
@@ -70,13 +69,13 @@ def open_stage(name: str) -> Iterator[Stage]:
     itself was stopped.
     """
     try:
-        fingerprint = _fingerprint(stage_definition(name))
-        spool = Spool(STATE / "spool" / name / f"{fingerprint}.jsonl")
+        key = fingerprint(stage_definition(name))
+        spool = Spool(STATE / "spool" / name / f"{key}.jsonl")
         done = STATE / "done" / name
         _remove(done)
-        yield Stage(name=name, fingerprint=fingerprint, spool=spool, progress=Progress(spool))
+        yield Stage(name=name, fingerprint=key, spool=spool, progress=Progress(spool))
         done.parent.mkdir(parents=True, exist_ok=True)
-        done.write_text(fingerprint, encoding="utf-8")
+        done.write_text(key, encoding="utf-8")
         _remove(STATE / "checkpoints" / name)
     except GoaError as error:
         _fail(f"{name}: {error}")
@@ -89,36 +88,6 @@ def open_stage(name: str) -> Iterator[Stage]:
 def _fail(message: str) -> None:
     sys.stderr.write(f"error: {message}\n")
     raise SystemExit(2)
-
-
-def _fingerprint(definition: StageDefinition) -> str:
-    """Digest what determines the stage's outputs."""
-    parts = {
-        "cmd": definition.cmd,
-        "params": {str(path): dict(values) for path, values in definition.params.items()},
-        "dependencies": {str(path): digest(path) for path in definition.dependencies},
-    }
-    text = json.dumps(parts, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def digest(path: Path) -> str:
-    """Digest a file, or the names and contents of a folder's files.
-
-    Raises:
-        GoaError: there is nothing at this path.
-    """
-    if path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    if not path.is_dir():
-        raise GoaError(f"{path}: missing; run the stage that writes it, or `dvc repro`")
-    entries = [
-        f"{os.fspath(child.relative_to(path))} {digest(child)}"
-        for child in sorted(path.rglob("*"))
-        if child.is_file() and "__pycache__" not in child.parts
-    ]
-    return hashlib.sha256("\n".join(entries).encode()).hexdigest()
 
 
 def _remove(path: Path) -> None:

@@ -27,7 +27,9 @@ class _Watcher:
         self._done = done
 
     def record(self, update: int, values: Mapping[str, float]) -> None:
-        self._spool.metrics(update, values)
+        self._spool.metrics(
+            update, {name: value for name, value in values.items() if name != "update"}
+        )
 
 
 def train(

@@ -10,8 +10,7 @@ import torch
 
 from goa.data.corpus import Corpus
 from goa.data.pool import Candidate, Reward, read_pool, read_rewards
-from goa.decoding.settings import GenerateSettings, GreedySettings, SampleSettings
-from goa.errors import DataError, SettingsError
+from goa.errors import DataError
 from goa.policies.policy import Policy
 from goa.randomness import derive_seed
 from goa.records import Example
@@ -53,34 +52,6 @@ class _Group:
     candidates: list[Candidate]
     rewards: list[float]
     greedy_reward: float | None
-
-
-def choose_from_pool(
-    pool: GenerateSettings, needs_greedy: bool, num_sources: int, seed: int
-) -> PoolChoice:
-    """Name the strategies of the pool that fine-tuning learns from.
-
-    Raises:
-        SettingsError: the pool has no samples, or no greedy outputs where the baseline needs them.
-    """
-    samples = [name for name, kind in pool.strategies.items() if isinstance(kind, SampleSettings)]
-    greedy = [name for name, kind in pool.strategies.items() if isinstance(kind, GreedySettings)]
-    if not samples:
-        raise SettingsError(
-            "generate.strategies: no strategy of kind sample, so fine-tuning has no first round; "
-            "add one, such as sample: {kind: sample}"
-        )
-    if needs_greedy and not greedy:
-        raise SettingsError(
-            "generate.strategies: finetune.objective.baseline is greedy, but the pool has no "
-            "strategy of kind greedy; add greedy: {kind: greedy}"
-        )
-    return PoolChoice(
-        strategy=samples[0],
-        greedy=greedy[0] if needs_greedy else None,
-        num_sources=num_sources,
-        seed=seed,
-    )
 
 
 def start_from_pool(

@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from goa.decoding.settings import SampleSettings
+from goa.decoding.settings import GenerateSettings, SampleSettings
+from goa.errors import SettingsError
 from goa.objectives.likelihood import LikelihoodSettings
 from goa.objectives.table import ObjectiveSettings
 from goa.settings import Settings
@@ -69,3 +70,15 @@ class FinetuneSettings(Settings):
         if one and getattr(self.objective, "baseline", None) in ("mean", "leave_one_out"):
             raise ValueError("this baseline needs candidates.num_candidates of 2 or more")
         return self
+
+    def check_pool(self, pool: GenerateSettings) -> None:
+        """Check that the pool holds what the first round learns from.
+
+        Raises:
+            SettingsError: the baseline is greedy, and the pool has no greedy outputs.
+        """
+        if getattr(self.objective, "baseline", None) == "greedy" and not pool.names("greedy"):
+            raise SettingsError(
+                "finetune.objective.baseline is greedy, but generate.strategies has no strategy of "
+                "kind greedy; add greedy: {kind: greedy}"
+            )

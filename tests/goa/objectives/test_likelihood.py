@@ -32,7 +32,9 @@ def test_it_agrees_with_torchs_cross_entropy(policy: Policy, smoothing: float) -
     expected = torch.nn.functional.cross_entropy(
         logits[targets.mask], targets.ids[targets.mask], label_smoothing=smoothing
     )
-    assert float(loss.sum.detach() / loss.weight) == pytest.approx(float(expected.detach()), abs=1e-5)
+    assert float(loss.sum.detach() / loss.weight) == pytest.approx(
+        float(expected.detach()), abs=1e-5
+    )
 
 
 def test_the_weight_is_the_number_of_tokens(make_policy: Callable[..., Policy]) -> None:

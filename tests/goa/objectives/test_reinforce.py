@@ -46,7 +46,7 @@ class World:
 @pytest.fixture
 def world(make_policy: Callable[..., Policy]) -> World:
     policy = make_policy(vocab_size=16)
-    # Keep padding, end, unknown and one more token: 3 + 3 * 3 + 3 * 3 * 4 outputs and the empty one.
+    # Padding, end, unknown and one more token: 1 + 3 + 3 * 3 * 4 outputs.
     policy.model.resize_token_embeddings(4, mean_resizing=False)
     policy.model.final_logits_bias = torch.tensor([[0.3, 0.5, -0.4, 0.1]])
     policy.model.double()
@@ -59,9 +59,11 @@ def world(make_policy: Callable[..., Policy]) -> World:
     padded = policy.pad_targets(rows)
     rewards = torch.rand(len(rows), generator=generator, dtype=torch.float64)
     world = World(policy, padded.ids, padded.mask, rewards, torch.zeros(0))
-    world.pretrained = World(
-        Policy(other, policy.tokenizer), padded.ids, padded.mask, rewards, torch.zeros(0)
-    ).log_probs().detach()
+    world.pretrained = (
+        World(Policy(other, policy.tokenizer), padded.ids, padded.mask, rewards, torch.zeros(0))
+        .log_probs()
+        .detach()
+    )
     return world
 
 
@@ -104,9 +106,7 @@ def test_the_enumerated_outputs_are_all_there_are(world: World) -> None:
 
 
 @pytest.mark.parametrize("baseline", BASELINES)
-def test_the_expected_gradient_is_that_of_the_expected_reward(
-    world: World, baseline: str
-) -> None:
+def test_the_expected_gradient_is_that_of_the_expected_reward(world: World, baseline: str) -> None:
     objective = Reinforce(ReinforceSettings(kind="reinforce", baseline=baseline))  # type: ignore[arg-type]
     estimated = world.gradient(_expected_loss(world, objective, world.log_probs()))
     exact = world.gradient((world.log_probs().sum(dim=-1).exp() * world.rewards).sum())

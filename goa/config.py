@@ -1,0 +1,55 @@
+"""params.yaml as a whole: every component's settings, and what must fit together."""
+
+from pathlib import Path
+
+from pydantic import Field, model_validator
+
+from goa.data.settings import DataSettings
+from goa.decoding.settings import GenerateSettings
+from goa.evaluation.settings import EvaluateSettings
+from goa.evaluators.table import EvaluatorName, EvaluatorSettings
+from goa.policies.settings import ComputeSettings, PolicySettings
+from goa.report.settings import CompareSettings
+from goa.settings import Settings, read_yaml, validate
+from goa.tracking.settings import TrackingSettings
+from goa.trainer.settings import FinetuneSettings, PretrainSettings
+
+
+class RunSettings(Settings):
+    """How stages are run; no result depends on it."""
+
+    slots: int = Field(2, ge=1, le=64)
+    """Stages that ``goa run`` runs side by side."""
+
+
+class Params(Settings):
+    """Everything params.yaml may say."""
+
+    seed: int = Field(ge=0, lt=2**32)
+    """Of every random choice."""
+    run: RunSettings = RunSettings()
+    compute: ComputeSettings = ComputeSettings()
+    tracking: TrackingSettings = TrackingSettings()
+    data: DataSettings
+    policy: PolicySettings
+    pretrain: PretrainSettings
+    generate: GenerateSettings
+    evaluators: dict[EvaluatorName, EvaluatorSettings] = Field(min_length=1)
+    """What policies are trained on, by name: each has its score, finetune and evaluate stage."""
+    finetune: FinetuneSettings
+    evaluate: EvaluateSettings
+    compare: CompareSettings
+
+    @model_validator(mode="after")
+    def _pool_feeds_the_first_round(self) -> "Params":
+        self.finetune.check_pool(self.generate)
+        return self
+
+
+def check(path: Path) -> Params:
+    """Check a whole settings file.
+
+    Raises:
+        SettingsError: all its problems at once, one a line.
+    """
+    return validate(Params, read_yaml(path), str(path))

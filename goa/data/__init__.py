@@ -1,0 +1,1 @@
+"""From raw pairs to corpora, and the stores of candidates and rewards."""

@@ -1,0 +1,144 @@
+"""Records: JSON lines, and Hugging Face datasets on disk."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from goa.data.readers.lines import read_lines
+from goa.data.settings import DatasetCorpusSettings, JsonlCorpusSettings
+from goa.errors import DataError
+from goa.records import Example
+
+RecordSettings = JsonlCorpusSettings | DatasetCorpusSettings
+
+
+def read_jsonl(path: Path, settings: JsonlCorpusSettings, split: str) -> Iterator[Example]:
+    """Read a split from JSON lines; blank lines are passed over.
+
+    Raises:
+        DataError: the file cannot be read, a line is no JSON object, or a field is missing or of
+            the wrong type.
+    """
+    for number, line in read_lines(path):
+        if line.strip():
+            where = f"{path}, line {number}"
+            yield _example(_parse(line, where), settings, f"{split}-{number:06d}", where)
+
+
+def read_dataset(
+    folder: Path, split_name: str | None, settings: DatasetCorpusSettings, split: str
+) -> Iterator[Example]:
+    """Read a split from a dataset that ``datasets`` saved, memory-mapped.
+
+    Raises:
+        DataError: the folder holds no dataset, or not this split, or a field is missing or of the
+            wrong type.
+    """
+    dataset = open_dataset(folder, split_name)
+    fields = [settings.source, *settings.references, *([settings.id] if settings.id else [])]
+    columns = sorted({_column(field, dataset.column_names, folder) for field in fields})
+    # Other columns may hold what is slow to decode (images, sound).
+    for number, record in enumerate(dataset.select_columns(columns).with_format(None)):
+        where = f"{folder}, row {number}"
+        yield _example(record, settings, f"{split}-{number:06d}", where)
+
+
+def open_dataset(folder: Path, split_name: str | None) -> Any:
+    """Open a dataset, or one split of several, without reading it.
+
+    Raises:
+        DataError: the folder holds no dataset, or not this split.
+    """
+    # Here, not above: importing datasets takes seconds.
+    import datasets  # noqa: PLC0415
+
+    try:
+        found = datasets.load_from_disk(str(folder))
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{folder}: no dataset that datasets.save_to_disk wrote: {error}") from None
+    if isinstance(found, datasets.DatasetDict):
+        names = ", ".join(found)
+        if split_name is None:
+            raise DataError(f"{folder}: holds the splits {names}; set data.corpus.train to one")
+        if split_name not in found:
+            raise DataError(f"{folder}: no split {split_name!r}; there are {names}")
+        return found[split_name]
+    if split_name is not None:
+        raise DataError(f"{folder}: one dataset without splits; remove data.corpus.train")
+    return found
+
+
+def _column(field: str, columns: list[str], folder: Path) -> str:
+    column = field if field in columns else field.split(".", maxsplit=1)[0]
+    if column not in columns:
+        raise DataError(f"{folder}: no column {field!r}; there are {', '.join(columns)}")
+    return column
+
+
+def _parse(line: str, where: str) -> Mapping[str, Any]:
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{where}, column {error.colno}: not JSON: {error.msg}") from None
+    except (RecursionError, ValueError) as error:
+        raise DataError(f"{where}: JSON beyond reason: {error}") from None
+    if not isinstance(record, dict):
+        raise DataError(f"{where}: expected an object in braces, found {_show(record)}")
+    return record
+
+
+def _example(
+    record: Mapping[str, Any], settings: RecordSettings, default_id: str, where: str
+) -> Example:
+    source = _field(record, settings.source, where)
+    if not isinstance(source, str):
+        raise _wrong_type(settings.source, "a string", source, where)
+    own_id = default_id if settings.id is None else _field(record, settings.id, where)
+    if not isinstance(own_id, str | int) or isinstance(own_id, bool):
+        raise _wrong_type(str(settings.id), "a string or a whole number", own_id, where)
+    references = [
+        text
+        for field in settings.references
+        for text in _texts(_field(record, field, where), field, where)
+    ]
+    example = Example(id=str(own_id), source=source, references=tuple(references))
+    _refuse_surrogates(example, where)
+    return example
+
+
+def _texts(value: object, field: str, where: str) -> list[str]:
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise _wrong_type(field, "a string or a list of strings", value, where)
+    return texts
+
+
+def _field(record: Mapping[str, Any], name: str, where: str) -> Any:
+    """Find a field by its name, or step by step along the dots of its name."""
+    if name in record:
+        return record[name]
+    first, _, rest = name.partition(".")
+    inner = record.get(first)
+    if rest and isinstance(inner, dict):
+        return _field(inner, rest, where)
+    raise DataError(f"{where}: no field {name!r}; there are {', '.join(record) or 'none'}")
+
+
+def _refuse_surrogates(example: Example, where: str) -> None:
+    r"""Refuse half characters, which JSON can spell (``\ud800``) and no file can hold."""
+    for text in (example.id, example.source, *example.references):
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            half = f"\\u{ord(text[error.start]):04x}"
+            raise DataError(f"{where}: {half} is half a character; it is no text") from None
+
+
+def _wrong_type(field: str, expected: str, found: object, where: str) -> DataError:
+    return DataError(f"{where}: field {field!r} should be {expected}, found {_show(found)}")
+
+
+def _show(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=True, default=str)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,1 @@
+"""Measuring a policy's outputs: every metric with its bootstrap interval, kept on disk whole."""

@@ -1,0 +1,35 @@
+"""What an evaluation decodes with, and measures by."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from goa.decoding.settings import StrategySettings
+from goa.evaluators.table import EvaluatorName, EvaluatorSettings, MetricSettings
+from goa.settings import Settings
+
+StrategyName = Annotated[str, Field(pattern=r"^[a-z][A-Za-z0-9_]*$")]
+
+
+class EvaluateSettings(Settings):
+    """How every policy is decoded on the test split and what its outputs are measured by."""
+
+    strategies: dict[StrategyName, StrategySettings] = Field(min_length=1)
+    """Ways of decoding; the first is the one that verdicts rest on."""
+    metrics: dict[EvaluatorName, MetricSettings] = Field(min_length=1)
+    """Measured beside the evaluators; the first is the primary metric unless compare names one."""
+    resamples: int = Field(1000, ge=1, le=1_000_000)
+    """Bootstrap resamples behind each interval."""
+    confidence: float = Field(0.95, gt=0.0, lt=1.0)
+    """Share of the resampled scores that an interval holds."""
+    sources_per_batch: int = Field(64, ge=1)
+    """Sources decoded at a time."""
+
+    def measured_by(
+        self, evaluators: dict[EvaluatorName, EvaluatorSettings]
+    ) -> dict[EvaluatorName, MetricSettings]:
+        """Join metrics and evaluators by name, metrics first.
+
+        A name in both means the evaluator: a policy trained on E is measured by that very E.
+        """
+        return {**self.metrics, **evaluators}

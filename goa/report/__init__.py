@@ -1,0 +1,1 @@
+"""Comparing policies: numbers, tests, pictures and pages that people read."""

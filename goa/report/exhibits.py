@@ -1,0 +1,69 @@
+"""Choosing the test examples that a report shows."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from goa.evaluation.measure import as_number
+from goa.evaluation.storage import PolicyEvaluation
+from goa.evaluators.contract import FloatArray
+from goa.randomness import generator
+from goa.report.comparison import Exhibit, Verdict
+from goa.report.numbers import say_delta
+
+
+def choose_exhibits(
+    evaluations: Sequence[PolicyEvaluation], verdict: Verdict, num_examples: int, seed: int
+) -> tuple[Exhibit, ...]:
+    """Choose examples: the best policy's largest gains and losses, the others by lot.
+
+    A quarter of them are the largest gains on the baseline by the primary metric of each output,
+    a quarter the largest losses, and the rest are drawn by seed, whatever they look like.
+    """
+    baseline = evaluations[0]
+    values = {
+        evaluation.policy: evaluation.evaluations[verdict.strategy].values[verdict.metric]
+        for evaluation in evaluations
+    }
+    reasons: dict[int, str] = {}
+    if verdict.best is not None:
+        deltas = values[verdict.best] - values[baseline.policy]
+        what = f"of {verdict.best} by {verdict.metric}"
+        for place in _largest(deltas, num_examples // 4):
+            reasons[place] = f"among the largest gains {what}, {say_delta(deltas[place])}"
+        for place in _largest(-deltas, num_examples // 4):
+            reasons[place] = f"among the largest losses {what}, {say_delta(deltas[place])}"
+    drawn = generator(seed, "exhibits").permutation(len(baseline.examples))
+    unused = [int(place) for place in drawn if place not in reasons]
+    by_lot = dict.fromkeys(unused[: num_examples - len(reasons)], "drawn by lot")
+    return tuple(
+        _exhibit(evaluations, verdict, values, place, reason)
+        for place, reason in (by_lot | reasons).items()
+    )
+
+
+def _largest(deltas: FloatArray, count: int) -> list[int]:
+    """Find the places of the largest positive deltas [N], largest first, ties in order."""
+    order = np.argsort(-np.nan_to_num(deltas), kind="stable")[:count]
+    return [int(place) for place in order if deltas[place] > 0]
+
+
+def _exhibit(
+    evaluations: Sequence[PolicyEvaluation],
+    verdict: Verdict,
+    values: dict[str, FloatArray],
+    place: int,
+    reason: str,
+) -> Exhibit:
+    example = evaluations[0].examples[place]
+    return Exhibit(
+        id=example.id,
+        source=example.source,
+        references=example.references,
+        outputs={
+            evaluation.policy: evaluation.outputs[verdict.strategy][place]
+            for evaluation in evaluations
+        },
+        scores={policy: as_number(scores[place]) for policy, scores in values.items()},
+        reason=reason,
+    )

@@ -1,0 +1,154 @@
+"""The comparison as a page of Markdown."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from goa.report.comparison import Cell, Comparison, Exhibit
+from goa.report.numbers import MISSING, label, mark, say_delta, say_p_value, say_score
+
+
+def render_markdown(comparison: Comparison, pictures: Mapping[str, str]) -> str:
+    """Write the page.
+
+    Args:
+        comparison: what it says.
+        pictures: caption -> file, relative to the page.
+    """
+    blocks = [
+        "# Comparison of policies",
+        f"**{_plain(comparison.verdict.sentence)}**",
+        _reading(comparison),
+        *(block for name in comparison.strategies for block in _strategy(comparison, name)),
+        *_pictures(pictures),
+        *_exhibits(comparison),
+        *_method(comparison),
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _reading(comparison: Comparison) -> str:
+    return (
+        "Columns: what a policy was trained on. Rows: what its outputs on the "
+        f"{comparison.num_examples} test examples were measured by. All numbers are × 100, with "
+        f"{comparison.confidence:.0%} bootstrap intervals. **Bold**: trained on this very measure. "
+        f"Against {comparison.baseline}: ▲ significantly better, ▼ significantly worse, "
+        "◆ significantly different where there is no better or worse."
+    )
+
+
+def _strategy(comparison: Comparison, strategy: str) -> Iterator[str]:
+    others = comparison.policies[1:]
+    yield f"## Decoded by {strategy}"
+    yield _matrix(comparison, strategy, comparison.policies, _score_cell)
+    if others:
+        yield f"### Change from {comparison.baseline}, decoded by {strategy}"
+        yield _matrix(comparison, strategy, others, _change_cell)
+        yield (
+            f"{len(others) * len(comparison.measures)} comparisons by the paired bootstrap test; "
+            f"each p-value is corrected (Holm) for the {len(others)} of its row, not for the "
+            "number of rows."
+        )
+
+
+def _matrix(
+    comparison: Comparison, strategy: str, policies: Sequence[str], show: Callable[[Cell], str]
+) -> str:
+    rows = [
+        [f"`{label(measure)}`"]
+        + [show(comparison.cell(strategy, measure.name, policy)) for policy in policies]
+        for measure in comparison.measures
+    ]
+    return _table(["measured by", *policies], rows)
+
+
+def _score_cell(cell: Cell) -> str:
+    score = say_score(cell.score)
+    score = f"**{score}**" if cell.trained_on else score
+    interval = f"[{say_score(cell.low)}, {say_score(cell.high)}]" if cell.score is not None else ""
+    return " ".join(part for part in (score, interval, mark(cell.change)) if part)
+
+
+def _change_cell(cell: Cell) -> str:
+    change = cell.change
+    if change is None or change.delta is None:
+        return MISSING
+    delta = f"**{say_delta(change.delta)}**" if cell.trained_on else say_delta(change.delta)
+    interval = f"[{say_delta(change.low)}, {say_delta(change.high)}]"
+    p_value = say_p_value(change.adjusted_p_value)
+    return f"{delta} {interval} {p_value} {mark(change)}".strip()
+
+
+def _pictures(pictures: Mapping[str, str]) -> Iterator[str]:
+    if pictures:
+        yield "## Pictures"
+        yield from (f"![{caption}]({file})" for caption, file in pictures.items())
+
+
+def _exhibits(comparison: Comparison) -> Iterator[str]:
+    if not comparison.exhibits:
+        return
+    yield "## Outputs side by side"
+    yield (
+        f"Decoded by {comparison.verdict.strategy}; the number is `{comparison.verdict.metric}` "
+        "of this one output. Examples drawn by lot come first; gains and losses were picked for "
+        "being large and are not typical."
+    )
+    for exhibit in comparison.exhibits:
+        yield f"### {_plain(exhibit.id)}: {exhibit.reason}"
+        yield _exhibit(exhibit)
+
+
+def _exhibit(exhibit: Exhibit) -> str:
+    rows = [["source", "", exhibit.source]]
+    rows += [["reference", "", reference] for reference in exhibit.references]
+    rows += [
+        [f"**{policy}**", say_score(exhibit.scores[policy]), text]
+        for policy, text in exhibit.outputs.items()
+    ]
+    return _table(["", "score", "text"], [[who, score, _plain(text)] for who, score, text in rows])
+
+
+def _method(comparison: Comparison) -> Iterator[str]:
+    yield "## How these numbers were made"
+    yield "\n".join(
+        f"- {line}"
+        for line in (
+            "One training run a policy: intervals and p-values say how far the choice of test "
+            "examples can explain a number. They say nothing of the luck of training, which only "
+            "more seeds can show.",
+            f"Intervals: percentiles of {comparison.resamples} bootstrap resamples of the test "
+            f"examples, seed {comparison.seed}; all policies and measures see the same resamples.",
+            "p-values: paired bootstrap test (Koehn 2004), as sacrebleu's `--paired-bs` defines "
+            "it. It acts as a one-sided test of the direction seen; the smallest it can give "
+            f"here is {1 / (comparison.resamples + 1):.2g}, before correction.",
+            f"Marks: corrected p below {comparison.significance:g}. Of equal policies, about one "
+            "row in "
+            f"{1 / comparison.significance:.0f} would still earn a ▲ somewhere, and as many a ▼.",
+            "A strategy that writes several candidates is measured by the first.",
+            "A name after a dot is one part of that evaluator's breakdown.",
+        )
+    )
+    yield "### Signatures"
+    yield "\n".join(
+        f"- `{measure.name}`: `{measure.signature}`"
+        for measure in comparison.measures
+        if "." not in measure.name
+    )
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Lay out a table that reads well unrendered too; the last column is not padded."""
+    widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
+    widths[-1] = 0
+    rule = ["-" * max(3, width) for width in widths]
+    lines = [
+        " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in (header, rule, *rows)
+    ]
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def _plain(text: str) -> str:
+    """Keep a text from being read as Markdown, on one line."""
+    line = " ".join(text.split())
+    return re.sub(r"([\\`*_\[<>|~$&#])", r"\\\1", line) if line else "*(empty)*"

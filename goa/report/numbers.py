@@ -1,0 +1,37 @@
+"""Numbers as people read them: scores are multiplied by 100, and what is missing is a dash."""
+
+from goa.report.comparison import Change, Effect, Measure
+
+MISSING = "–"
+MARKS: dict[Effect, str] = {"better": "▲", "worse": "▼", "different": "◆", "none": ""}
+"""What stands beside a significant change; the shape says the direction without colour."""
+
+
+def say_score(score: float | None) -> str:
+    """Write a score in [0, 1] as points: 0.3946 -> 39.46."""
+    return MISSING if score is None else f"{100 * score:.2f}"
+
+
+def say_delta(delta: float | None) -> str:
+    """Write a change in points, with its sign: +1.06, −0.30."""
+    if delta is None:
+        return MISSING
+    points = round(100 * delta, 2)
+    return f"{points:+.2f}".replace("-", "−") if points else "0.00"
+
+
+def say_p_value(p_value: float | None) -> str:
+    """Write a p-value with three digits: p = 0.021, p < 0.001."""
+    if p_value is None:
+        return f"p {MISSING}"
+    return "p < 0.001" if p_value < 0.0005 else f"p = {p_value:.3f}"
+
+
+def mark(change: Change | None) -> str:
+    """Give the mark of a significant change; empty for none."""
+    return MARKS[change.effect] if change else ""
+
+
+def label(measure: Measure) -> str:
+    """Name a measure, and say so where its number is not what its name suggests."""
+    return f"{measure.name} (1 − TER)" if measure.kind == "ter" else measure.name

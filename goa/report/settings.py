@@ -1,0 +1,20 @@
+"""How policies are compared."""
+
+from pydantic import Field
+
+from goa.settings import Settings
+
+
+class CompareSettings(Settings):
+    """How policies are compared with maximum likelihood, and what the report shows."""
+
+    resamples: int = Field(1000, ge=1, le=1_000_000)
+    """Bootstrap resamples behind each interval and p-value."""
+    confidence: float = Field(0.95, gt=0.0, lt=1.0)
+    """Share of the resampled scores that an interval holds."""
+    significance: float = Field(0.05, gt=0.0, lt=1.0)
+    """A change counts as real where its adjusted p-value is below this."""
+    primary_metric: str | None = None
+    """What the verdict rests on; the first metric measured where none is named."""
+    num_examples: int = Field(12, ge=0, le=1000)
+    """Test examples shown with every policy's output."""

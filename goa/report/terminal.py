@@ -1,0 +1,49 @@
+"""The comparison at the end of a run, in a terminal."""
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from goa.report.comparison import Cell, Comparison
+from goa.report.numbers import label, mark, say_score
+
+STYLES = {"better": "green", "worse": "red", "different": "yellow", "none": ""}
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """Lay out the first strategy: a row a measure, a column a policy, scores × 100."""
+    strategy = comparison.strategies[0]
+    table = Table(
+        title=f"{strategy} decoding, {comparison.num_examples} test examples, scores × 100",
+        caption=(
+            f"▲ better, ▼ worse, ◆ different than {comparison.baseline}: "
+            f"p < {comparison.significance:g}, corrected\nunderlined: trained on this measure"
+        ),
+        box=SIMPLE_HEAD,
+        title_style="bold",
+        title_justify="left",
+        caption_justify="left",
+        header_style="bold",
+    )
+    table.add_column("measured by")
+    for policy in comparison.policies:
+        table.add_column(policy, justify="right", no_wrap=True)
+    for measure in comparison.measures:
+        cells = [
+            _cell(comparison.cell(strategy, measure.name, policy)) for policy in comparison.policies
+        ]
+        table.add_row(label(measure), *cells)
+    return table
+
+
+def verdict_line(comparison: Comparison) -> Text:
+    """Give the verdict in one sentence; green where a policy beat the baseline."""
+    won = comparison.verdict.winner != comparison.baseline
+    return Text(comparison.verdict.sentence, style="bold green" if won else "bold")
+
+
+def _cell(cell: Cell) -> Text:
+    text = Text(say_score(cell.score), style="underline" if cell.trained_on else "")
+    sign = mark(cell.change) or " "
+    style = STYLES[cell.change.effect] if cell.change else ""
+    return Text.assemble(text, " ", (sign, style))

@@ -1,0 +1,1 @@
+"""Tracking: metrics and progress to local files, and from there to MLflow."""

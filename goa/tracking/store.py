@@ -1,0 +1,151 @@
+"""The MLflow store: which one, made ready once, and reached within seconds or not at all."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+from goa.errors import TrackingError
+
+SQLITE = "sqlite:///"
+
+CLIENT_ENVIRONMENT = {
+    # By default an unreachable server blocks its first caller for four minutes.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",  # seconds
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+"""Set for this process where the user has not set them."""
+
+PROBE_ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "3",  # seconds
+}
+"""Set while the first call finds out whether anybody answers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """Where MLflow keeps the runs of a project."""
+
+    uri: str
+    """The database or server; a SQLite file by absolute path."""
+    experiment: str
+    """Name of the experiment."""
+    artifacts: Path | None
+    """Absolute folder of the files of runs; None: the server decides."""
+
+    def without_secrets(self, text: str) -> str:
+        """Take the user name and password of the URI out of a text."""
+        secret, at, _ = urlsplit(self.uri).netloc.rpartition("@")
+        return text.replace(secret + at, "")
+
+    @property
+    def shown(self) -> str:
+        """The URI as it may be shown."""
+        return self.without_secrets(self.uri)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """A store that answered."""
+
+    client: Any
+    """An ``mlflow.MlflowClient``."""
+    experiment_id: str
+    """Id of the store's experiment."""
+
+
+def find_store(root: Path, experiment: str) -> Store:
+    """Name the store of a project: ``MLFLOW_TRACKING_URI``, else ``mlflow.db`` in its folder."""
+    root = root.resolve()
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or SQLITE + quote(str(root / "mlflow.db"))
+    if uri.startswith(SQLITE):
+        # A relative database would be another one in every working directory.
+        uri = SQLITE + quote(str(root / unquote(uri.removeprefix(SQLITE))))
+    local = uri.startswith("sqlite:")
+    return Store(uri=uri, experiment=experiment, artifacts=root / "mlartifacts" if local else None)
+
+
+def connect(store: Store) -> Connection:
+    """Reach the store; make the database and the experiment if they are missing.
+
+    Several processes that meet a fresh SQLite file at once ruin it with their migrations, so a
+    file lock lets one in at a time. Connect once before processes fan out: MLflow programs of
+    other people do not know the lock.
+
+    Raises:
+        TrackingError: it does not answer within seconds, or refuses.
+    """
+    from mlflow import MlflowClient  # noqa: PLC0415 - takes seconds
+
+    for name, value in CLIENT_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    with tracking_errors(store), _lock(store), _environment(PROBE_ENVIRONMENT):
+        client = MlflowClient(store.uri, store.uri)
+        found = client.get_experiment_by_name(store.experiment)
+        if found is not None:
+            return Connection(client=client, experiment_id=_active(found, store))
+        location = store.artifacts.as_uri() if store.artifacts else None
+        made = client.create_experiment(store.experiment, artifact_location=location)
+        return Connection(client=client, experiment_id=made)
+
+
+@contextmanager
+def tracking_errors(store: Store) -> Iterator[None]:
+    """Turn whatever MLflow raises into a TrackingError that says what to do.
+
+    MLflow lets through the errors of its database driver, its HTTP client and the file system.
+    """
+    try:
+        yield
+    except TrackingError:
+        raise
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise TrackingError(
+            f"{store.shown}: the tracking store cannot be used: "
+            f"{store.without_secrets(reason)[:300]}\n"
+            "Nothing is lost: start it, or correct MLFLOW_TRACKING_URI, then run `goa publish`."
+        ) from None
+
+
+def _active(experiment: Any, store: Store) -> str:
+    if experiment.lifecycle_stage != "active":
+        raise TrackingError(
+            f"{store.shown}: the experiment {store.experiment!r} was deleted there; restore it "
+            f"(mlflow experiments restore -x {experiment.experiment_id}) or name another one in "
+            "tracking.experiment"
+        )
+    return str(experiment.experiment_id)
+
+
+@contextmanager
+def _lock(store: Store) -> Iterator[None]:
+    if not store.uri.startswith(SQLITE):
+        yield
+        return
+    database = Path(unquote(store.uri.removeprefix(SQLITE)))
+    with database.with_name(f"{database.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -1,0 +1,46 @@
+"""Stage ``compare``: every fine-tuned policy against maximum likelihood, as a report."""
+
+from pathlib import Path
+
+from goa.evaluation.storage import load_evaluation
+from goa.evaluators.table import EvaluatorName, EvaluatorSettings
+from goa.report.comparing import compare
+from goa.report.history import read_history
+from goa.report.report import summarize, write_report
+from goa.report.settings import CompareSettings
+from goa.settings import read_sections
+from pipelines.stage import PARAMS, Stage, open_stage
+
+BASELINE = "mle"
+
+
+def main() -> None:
+    """Run the stage."""
+    with open_stage("compare") as stage:
+        compare_policies(stage)
+
+
+def compare_policies(stage: Stage) -> None:
+    """Compare the policies that the parameters name, in their order; others are not looked at."""
+    params = read_sections(
+        PARAMS,
+        seed=int,
+        evaluators=dict[EvaluatorName, EvaluatorSettings],
+        compare=CompareSettings,
+    )
+    names = [BASELINE, *params.evaluators]
+    evaluations = []
+    with stage.progress.task(stage.name, len(names) + 1, "policies") as task:
+        for name in names:
+            evaluations.append(load_evaluation(Path("out/evaluations") / name))
+            task.advance(note=name)
+        comparison = compare(evaluations, params.compare, params.seed)
+        task.advance()
+    histories = [read_history(Path("out/history") / f"{name}.csv") for name in params.evaluators]
+    with stage.output(Path("out/comparison")) as folder:
+        write_report(folder, comparison, histories)
+    stage.metrics(Path("metrics/compare.json"), summarize(comparison))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Stage ``evaluate@M``: write the test split with one policy, and measure what it wrote.
+
+``evaluate_mle`` is the same for the policy before fine-tuning.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from goa.data.corpus import open_split
+from goa.decoding.generation import generate
+from goa.decoding.settings import StrategySettings
+from goa.evaluation.bootstrap import Bootstrap
+from goa.evaluation.measure import evaluate
+from goa.evaluation.settings import EvaluateSettings
+from goa.evaluation.storage import PolicyEvaluation, save_evaluation
+from goa.evaluators.contract import pair_samples
+from goa.evaluators.table import EvaluatorName, EvaluatorSettings, build_metric
+from goa.policies.compute import use_device
+from goa.policies.policy import Policy
+from goa.policies.settings import ComputeSettings
+from goa.policies.storage import load_policy
+from goa.records import Example
+from goa.settings import read_sections
+from pipelines.stage import PARAMS, Stage, open_stage
+
+DIGITS = 6
+"""Digits of a score that `dvc metrics` shows."""
+
+
+def main() -> None:
+    """Run the stage."""
+    name = sys.argv[1]
+    with open_stage("evaluate_mle" if name == "mle" else f"evaluate@{name}") as stage:
+        evaluate_policy(stage, name)
+
+
+def evaluate_policy(stage: Stage, name: str) -> None:
+    """Decode the test split with every strategy and measure it by metrics and evaluators."""
+    params = read_sections(
+        PARAMS,
+        seed=int,
+        compute=ComputeSettings,
+        evaluators=dict[EvaluatorName, EvaluatorSettings],
+        evaluate=EvaluateSettings,
+    )
+    settings: EvaluateSettings = params.evaluate
+    device = use_device(params.compute, params.compute.threads.evaluate)
+    policy = load_policy(Path("out/policies") / name, device)
+    examples = list(open_split(Path("out/data"), "test"))
+    outputs: dict[str, tuple[str, ...]] = {}
+    for strategy_name, strategy in settings.strategies.items():
+        with stage.progress.task(strategy_name, len(examples), "sources") as task:
+            written = []
+            for start in range(0, len(examples), settings.sources_per_batch):
+                batch = examples[start : start + settings.sources_per_batch]
+                written += decode(policy, batch, strategy, params.seed)
+                task.advance(len(batch))
+        outputs[strategy_name] = tuple(written)
+    measured_by = settings.measured_by(params.evaluators)
+    metrics = [build_metric(metric, found) for metric, found in measured_by.items()]
+    bootstrap = Bootstrap(
+        seed=params.seed, resamples=settings.resamples, confidence=settings.confidence
+    )
+    evaluation = PolicyEvaluation(
+        policy=name,
+        bootstrap=bootstrap,
+        metrics=measured_by,
+        examples=tuple(examples),
+        outputs=outputs,
+        evaluations={
+            strategy: evaluate(pair_samples(examples, texts), metrics, bootstrap)
+            for strategy, texts in outputs.items()
+        },
+    )
+    with stage.output(Path("out/evaluations") / name) as folder:
+        save_evaluation(folder, evaluation)
+    stage.metrics(Path(f"metrics/evaluate/{name}.json"), summarize(evaluation))
+
+
+def decode(
+    policy: Policy, examples: Sequence[Example], strategy: StrategySettings, seed: int
+) -> list[str]:
+    """Write the first candidate of each example: the best of a beam, the first of a sample."""
+    sources = policy.tokenize_sources([example.source for example in examples])
+    keys = [example.id for example in examples]
+    return [row[0] for row in generate(policy, sources, strategy, seed, keys).texts]
+
+
+def summarize(evaluation: PolicyEvaluation) -> dict[str, int | dict[str, float]]:
+    """Reduce an evaluation to its scores: strategy -> metric -> score, those there are."""
+    scores: dict[str, int | dict[str, float]] = {"num_examples": len(evaluation.examples)}
+    for strategy, found in evaluation.evaluations.items():
+        scores[strategy] = {
+            name: round(measurement.score, DIGITS)
+            for name, measurement in found.measurements.items()
+            if measurement.score is not None
+        }
+    return scores
+
+
+if __name__ == "__main__":
+    main()

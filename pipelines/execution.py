@@ -1,0 +1,182 @@
+"""Bring one stage up to date: ``dvc repro`` under a supervisor, and the rescue of its work.
+
+Every way of running stages side by side (``goa run``, the Prefect flow) ends in
+:func:`run_stage`, so all of them leave the same dvc.lock.
+"""
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from goa.errors import PipelineError
+from pipelines import supervise
+from pipelines.devices import lease
+from pipelines.fingerprint import fingerprint
+from pipelines.graph import StageDefinition, stage_definition
+
+TAIL_LINES = 20
+
+
+class StageState(StrEnum):
+    """Where a stage stands in a run."""
+
+    FRESH = "up to date"
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    CACHED = "cached"
+    """Nothing to run after all: unchanged, or restored from DVC's cache."""
+    RESCUED = "rescued"
+    """Its work was finished earlier and only had to be committed."""
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    """Needs a stage that failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workplace:
+    """Where and with what a run executes its stages."""
+
+    root: Path
+    """The project's folder, absolute."""
+    gpus: tuple[str, ...] = ()
+    """Names for CUDA_VISIBLE_DEVICES, one stage each; empty on a machine without."""
+    run_lock: int | None = None
+    """Descriptor of the run's lock; supervisors keep it until their stage is really gone."""
+
+
+class StageError(PipelineError):
+    """A stage did not come to its end; the message ends with the last lines of its log."""
+
+
+async def run_stage(name: str, place: Workplace) -> StageState:
+    """Run one stage if DVC finds it stale; what it needs must be up to date.
+
+    A stage whose command had finished but whose result DVC could not take over is committed, not
+    run again. Cancelling ends the stage's whole process group before this returns.
+
+    Raises:
+        StageError: the stage or DVC failed.
+    """
+    log = log_path(name, place.root)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_bytes(b"")
+    if await _rescued(name, place, untouched=True):
+        return StageState.RESCUED
+    marker = done_path(name, place.root)
+    marker.unlink(missing_ok=True)
+    async with lease(place.gpus) as gpu:
+        code = await _dvc(["repro", "--single-item", name], place, gpu)
+    if code == 0:
+        marker.unlink(missing_ok=True)
+        return StageState.CACHED if _was_skipped(name, log) else StageState.DONE
+    # The marker was not there before: this very attempt finished the command.
+    if await _rescued(name, place, untouched=False):
+        return StageState.RESCUED
+    tail = "\n".join(f"  {line}" for line in _last_lines(log))
+    raise StageError(f"{name}: failed with exit code {code}; the end of {log}:\n{tail}")
+
+
+def log_path(name: str, root: Path) -> Path:
+    """Say where the output of a stage goes."""
+    return root / ".goa" / "logs" / f"{name}.log"
+
+
+def done_path(name: str, root: Path) -> Path:
+    """Say where a stage leaves its fingerprint as its last act."""
+    return root / ".goa" / "done" / name
+
+
+def stage_environment() -> dict[str, str]:
+    """Give the environment of stages: ``python`` in dvc.yaml is the interpreter running now."""
+    # Not resolved: inside a virtual environment the link itself is what makes it one.
+    folder = str(Path(sys.executable).parent)
+    return {**os.environ, "PATH": os.pathsep.join([folder, os.environ.get("PATH", os.defpath)])}
+
+
+async def _rescued(name: str, place: Workplace, *, untouched: bool) -> bool:
+    """Commit what a finished command left; tell whether there was such and DVC took it."""
+    if not await asyncio.to_thread(_is_finished, name, place.root, untouched=untouched):
+        return False
+    if await _dvc(["commit", "--force", name], place, None) != 0:
+        return False
+    done_path(name, place.root).unlink(missing_ok=True)
+    return True
+
+
+async def _dvc(arguments: Sequence[str], place: Workplace, gpu: tuple[str, int] | None) -> int:
+    """Run DVC under a supervisor, its output added to the stage's log; give the exit code."""
+    argv = [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
+    environment = stage_environment()
+    kept = [] if place.run_lock is None else [place.run_lock]
+    if gpu is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = gpu[0]
+        kept.append(gpu[1])
+    with log_path(arguments[-1], place.root).open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            *supervise.command(argv),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            cwd=place.root,
+            env=environment,
+            pass_fds=kept,
+        )
+    try:
+        return await process.wait()
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        # However often we are cancelled: leave only when the supervisor has cleared the group.
+        while process.returncode is None:
+            with contextlib.suppress(asyncio.CancelledError):
+                await process.wait()
+
+
+def _was_skipped(name: str, log: Path) -> bool:
+    """Tell whether DVC found nothing to run, from its own words."""
+    words = (f"Stage '{name}' didn't change", f"Stage '{name}' is cached")
+    with log.open(encoding="utf-8", errors="replace") as lines:
+        return any(line.startswith(words) for line in lines)
+
+
+def _last_lines(log: Path) -> list[str]:
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 8192))
+        return file.read().decode("utf-8", errors="replace").splitlines()[-TAIL_LINES:]
+
+
+def _is_finished(name: str, root: Path, *, untouched: bool) -> bool:
+    """Tell whether the outputs on disk are what the stage, as it is now, wrote to its end.
+
+    ``untouched`` demands also that no output changed after the stage said so: between two runs
+    ``dvc checkout`` may have put another version there.
+    """
+    marker = done_path(name, root)
+    if not marker.is_file():
+        return False
+    stage = stage_definition(name, root)
+    if not all((root / path).exists() for path in stage.outputs):
+        return False
+    if untouched and _last_change(stage, root) > marker.stat().st_mtime_ns:
+        return False
+    return marker.read_text(encoding="utf-8").strip() == fingerprint(stage, root)
+
+
+def _last_change(stage: StageDefinition, root: Path) -> int:
+    """Give the latest inode change under the outputs; unlike modification, links show in it."""
+    return max(
+        (path.lstat().st_ctime_ns for output in stage.outputs for path in _walk(root / output)),
+        default=0,
+    )
+
+
+def _walk(path: Path) -> Iterator[Path]:
+    yield path
+    if path.is_dir():
+        yield from path.rglob("*")

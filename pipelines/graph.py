@@ -1,0 +1,205 @@
+"""The stage graph as DVC resolves it: the one file that touches DVC's internals.
+
+DVC is imported inside the functions: it takes a third of a second, and whoever only needs a
+type from here should not pay for it.
+"""
+
+import contextlib
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from goa.errors import PipelineError
+from goa.settings import read_yaml
+
+PROJECT_FILE = "dvc.yaml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageDefinition:
+    """One stage of dvc.yaml with everything DVC would run it by."""
+
+    name: str
+    """As ``dvc repro`` takes it at the project's root: ``finetune@bleu``, ``raw.csv.dvc``."""
+    cmd: str
+    """Shell command, one line a step; empty for a file that DVC only tracks."""
+    dependencies: tuple[Path, ...]
+    """Files and folders it reads, relative to the root where they lie inside; no parameters."""
+    params: Mapping[str, Mapping[str, Any]]
+    """Parameter file -> key path -> value found there now; keys that are missing are left out."""
+    outputs: tuple[Path, ...]
+    """Files and folders it writes, metrics and plots among them, relative to the root."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageGraph:
+    """All stages of a project and which needs which."""
+
+    stages: Mapping[str, StageDefinition]
+    """By name; every stage stands after the ones it needs."""
+    parents: Mapping[str, frozenset[str]]
+    """Stage -> stages whose outputs it reads."""
+
+    def select(self, targets: Iterable[str]) -> list[str]:
+        """List the targets and all they need, in running order; without targets, every stage.
+
+        A target is a stage, or the name that a group of stages shares: ``finetune`` stands for
+        ``finetune@bleu`` and its sisters.
+
+        Raises:
+            PipelineError: a target names no stage.
+        """
+        wanted = {name for target in targets for name in self._matches(target)}
+        chosen = self._closure(wanted, self.parents) if wanted else set(self.stages)
+        return [name for name in self.stages if name in chosen]
+
+    def downstream(self, names: Iterable[str]) -> set[str]:
+        """Give the named stages and all that depend on them."""
+        children: dict[str, set[str]] = {name: set() for name in self.stages}
+        for name, parents in self.parents.items():
+            for parent in parents:
+                children[parent].add(name)
+        return self._closure(names, children)
+
+    def _matches(self, target: str) -> list[str]:
+        found = [name for name in self.stages if target in (name, name.partition("@")[0])]
+        if not found:
+            groups = {name.partition("@")[0] for name in self.stages}
+            near = difflib.get_close_matches(target, sorted(groups | set(self.stages)), n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(self.stages)}"
+            raise PipelineError(f"dvc.yaml has no stage {target!r}; {hint}")
+        return found
+
+    @staticmethod
+    def _closure(names: Iterable[str], edges: Mapping[str, Iterable[str]]) -> set[str]:
+        reached: set[str] = set()
+        waiting = list(names)
+        while waiting:
+            name = waiting.pop()
+            if name not in reached:
+                reached.add(name)
+                waiting.extend(edges[name])
+        return reached
+
+
+def read_graph(root: Path) -> StageGraph:
+    """Read the graph that ``dvc repro`` would run at ``root``; takes no lock.
+
+    That is dvc.yaml there and what its stages need, such as a ``raw.csv.dvc``.
+
+    Raises:
+        PipelineError: no DVC project there, or dvc.yaml cannot be resolved.
+    """
+    with _open_repo(root) as repo:
+        import networkx as nx  # noqa: PLC0415
+
+        whole = repo.index.graph  # an edge leads from a stage to what it needs
+        own = [stage for stage in whole if stage.path_in_repo == PROJECT_FILE]
+        found = whole.subgraph(set(own).union(*(nx.descendants(whole, stage) for stage in own)))
+        position = {stage: index for index, stage in enumerate(repo.index.stages)}
+        order = nx.lexicographical_topological_sort(found.reverse(), key=position.__getitem__)
+        stages = {_address(stage): _define(stage) for stage in order}
+        parents = {
+            _address(stage): frozenset(_address(parent) for parent in found.successors(stage))
+            for stage in found
+        }
+    return StageGraph(stages=stages, parents=parents)
+
+
+def stage_definition(name: str, root: Path = Path()) -> StageDefinition:
+    """Resolve one stage; takes no lock, so it is safe inside a stage that DVC runs.
+
+    Raises:
+        PipelineError: no DVC project there, or no such stage in its dvc.yaml.
+    """
+    with _open_repo(root) as repo:
+        return _define(repo.stage.load_one(path=str(Path(repo.root_dir, PROJECT_FILE)), name=name))
+
+
+def stale_stages(root: Path) -> dict[str, tuple[str, ...]]:
+    """Ask DVC which stages are stale by themselves, and why; waits for DVC's lock.
+
+    Stages that depend on a stale one are not listed unless they changed too.
+
+    Raises:
+        PipelineError: no DVC project there, or another DVC process works on these files.
+    """
+    with _open_repo(root) as repo:
+        names = {stage.addressing: _address(stage) for stage in repo.index.stages}
+        targets = [str(Path(repo.root_dir, PROJECT_FILE))]
+        status = repo.status(targets=targets, with_deps=True, check_updates=False)
+    known = lock_entries(root)
+    return {
+        name: tuple(_reasons(status[key])) if name in known else ("never run",)
+        for key, name in names.items()
+        if key in status
+    }
+
+
+def lock_entries(root: Path) -> dict[str, Any]:
+    """Read what dvc.lock says of each stage; empty before the first run.
+
+    Raises:
+        SettingsError: dvc.lock is not YAML.
+    """
+    path = root / "dvc.lock"
+    return dict(read_yaml(path).get("stages", {})) if path.exists() else {}
+
+
+@contextlib.contextmanager
+def _open_repo(root: Path) -> Iterator[Any]:
+    """Open DVC's view of a project and turn its errors into ours."""
+    from dvc.exceptions import DvcException  # noqa: PLC0415
+    from dvc.repo import Repo  # noqa: PLC0415
+
+    if not (root / PROJECT_FILE).is_file():
+        raise PipelineError(f"{root.resolve()}: no dvc.yaml here; run from the project's folder")
+    if not (root / ".dvc").is_dir():
+        raise PipelineError(f"{root.resolve()}: not a DVC project yet; run `goa init` here")
+    try:
+        with Repo(str(root), _wait_for_lock=True) as repo:
+            yield repo
+    except DvcException as error:
+        raise PipelineError(f"dvc: {error}") from error
+
+
+def _address(stage: Any) -> str:
+    # stage.addressing depends on the folder the process stands in; this does not.
+    if stage.path_in_repo == PROJECT_FILE:
+        return str(stage.name)
+    inner = getattr(stage, "name", None)
+    return f"{stage.path_in_repo}:{inner}" if inner else str(stage.path_in_repo)
+
+
+def _define(stage: Any) -> StageDefinition:
+    root = Path(stage.repo.root_dir)
+    plain = [dep for dep in stage.deps if dep not in stage.params]
+    cmd = stage.cmd or ""
+    return StageDefinition(
+        name=_address(stage),
+        cmd=cmd if isinstance(cmd, str) else "\n".join(cmd),
+        dependencies=tuple(_relative(dep, root) for dep in plain),
+        params={str(_relative(dep, root)): dep.read_params() for dep in stage.params},
+        outputs=tuple(_relative(out, root) for out in stage.outs),
+    )
+
+
+def _relative(item: Any, root: Path) -> Path:
+    path = Path(item.fs_path)
+    return path.relative_to(root) if path.is_relative_to(root) else path
+
+
+def _reasons(changes: Iterable[Any]) -> Iterator[str]:
+    """Flatten DVC's report: ``{"changed deps": {"params.yaml": {"seed": "modified"}}}``, say."""
+    for change in changes:
+        if isinstance(change, str):
+            yield change
+            continue
+        for items in change.values():
+            for path, what in items.items():
+                if isinstance(what, str):
+                    yield f"{path} {what}"
+                else:
+                    yield from (f"{path}: {key} {how}" for key, how in what.items())

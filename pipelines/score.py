@@ -1,0 +1,164 @@
+"""Stage ``score@E``: what evaluator E thinks of the candidate pool."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from statistics import fmean, pstdev
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from goa.data.corpus import open_split
+from goa.data.pool import Candidate, Reward, read_pool, read_rewards, write_rewards
+from goa.errors import DataError
+from goa.evaluators.contract import Evaluator, checked_score
+from goa.evaluators.table import EvaluatorName, EvaluatorSettings, build_evaluator
+from goa.records import Example, Sample
+from goa.settings import read_sections
+from goa.tracking.progress import Task
+from pipelines.stage import PARAMS, Stage, open_stage
+
+POOL = Path("out/pool.parquet")
+CANDIDATES_PER_BATCH = 512
+
+
+def main() -> None:
+    """Run the stage."""
+    name = sys.argv[1]
+    with open_stage(f"score@{name}") as stage:
+        score_pool(stage, name)
+
+
+def score_pool(stage: Stage, name: str) -> None:
+    """Score every candidate of the pool, in the pool's order, and summarise."""
+    params = read_sections(PARAMS, evaluators=dict[EvaluatorName, EvaluatorSettings])
+    evaluator = build_evaluator(name, params.evaluators[name])
+    corpus = open_split(Path("out/data"), "train")
+    rewards = Path(f"out/rewards/{name}.parquet")
+    num_candidates, started = _count_rows(POOL), time.perf_counter()
+    with (
+        stage.progress.task(stage.name, num_candidates, "candidates") as task,
+        stage.output(rewards) as path,
+    ):
+        batches = score_batches(evaluator, pair_with_examples(read_pool(POOL), corpus))
+        write_rewards(path, _follow(batches, task))
+    speed = num_candidates / (time.perf_counter() - started)
+    stage.spool.metrics(0, {"candidates_per_second": speed})
+    stage.metrics(Path(f"metrics/score/{name}.json"), summarize(read_rewards(rewards)))
+
+
+def pair_with_examples(
+    pool: Iterable[Sequence[Candidate]], corpus: Iterable[Example]
+) -> Iterator[tuple[Example, Candidate]]:
+    """Find the example of every candidate, in one pass: the pool is in the corpus's order.
+
+    Raises:
+        DataError: the pool has an example that the corpus has not, or has elsewhere.
+    """
+    examples = iter(corpus)
+    for candidates in pool:
+        wanted = candidates[0].example_id
+        example = next((example for example in examples if example.id == wanted), None)
+        if example is None:
+            raise DataError(
+                f"{POOL}: example {wanted!r} is not in the training split, or not in this order; "
+                "run the generate stage again"
+            )
+        yield from ((example, candidate) for candidate in candidates)
+
+
+def score_batches(
+    evaluator: Evaluator, pairs: Iterator[tuple[Example, Candidate]]
+) -> Iterator[list[Reward]]:
+    """Score candidates a batch at a time, order kept."""
+    while batch := list(islice(pairs, CANDIDATES_PER_BATCH)):
+        samples = [Sample(example=example, candidate=written.text) for example, written in batch]
+        scores = checked_score(evaluator, samples)
+        yield [
+            Reward(
+                example_id=written.example_id,
+                strategy=written.strategy,
+                rank=written.rank,
+                reward=scores.values[row],
+                parts={part: column[row] for part, column in scores.parts.items()},
+            )
+            for row, (_, written) in enumerate(batch)
+        ]
+
+
+def summarize(sources: Iterable[Sequence[Reward]]) -> dict[str, dict[str, float | None]]:
+    """Describe rewards, given source by source, strategy by strategy.
+
+    ``mean_reward`` is over candidates. Where a strategy writes several candidates, also, averaged
+    over sources: ``spread``, the standard deviation within a source; ``best_of_k_headroom``, the
+    best candidate's reward minus the mean; ``silent_sources``, the share whose candidates all earn
+    the same, so that nothing can be learnt from them. Candidates that the evaluator does not apply
+    to are counted in ``without_reward`` and left out of the rest.
+    """
+    tallies: dict[str, _Tally] = {}
+    for rewards in sources:
+        by_strategy: dict[str, list[float | None]] = {}
+        for reward in rewards:
+            by_strategy.setdefault(reward.strategy, []).append(reward.reward)
+        for strategy, values in by_strategy.items():
+            tallies.setdefault(strategy, _Tally()).add(values)
+    return {strategy: tally.values() for strategy, tally in tallies.items()}
+
+
+class _Tally:
+    """Sums over the sources of one strategy; the rewards themselves are not kept."""
+
+    def __init__(self) -> None:
+        self._candidates = self._rewarded = self._sources = self._silent = 0
+        self._most_candidates = 0
+        self._reward = self._spread = self._headroom = 0.0
+
+    def add(self, values: Sequence[float | None]) -> None:
+        self._candidates += len(values)
+        self._most_candidates = max(self._most_candidates, len(values))
+        rewards = [value for value in values if value is not None]
+        if not rewards:
+            return
+        self._sources += 1
+        self._rewarded += len(rewards)
+        self._reward += sum(rewards)
+        self._spread += pstdev(rewards)
+        self._headroom += max(rewards) - fmean(rewards)
+        self._silent += max(rewards) == min(rewards)
+
+    def values(self) -> dict[str, float | None]:
+        found: dict[str, float | None] = {
+            "candidates": self._candidates,
+            "without_reward": self._candidates - self._rewarded,
+            "mean_reward": _mean(self._reward, self._rewarded),
+        }
+        if self._most_candidates > 1:
+            found["spread"] = _mean(self._spread, self._sources)
+            found["best_of_k_headroom"] = _mean(self._headroom, self._sources)
+            found["silent_sources"] = _mean(self._silent, self._sources)
+        return found
+
+
+def _mean(total: float, count: int) -> float | None:
+    return total / count if count else None
+
+
+def _follow(batches: Iterable[list[Reward]], task: Task) -> Iterator[Reward]:
+    """Show progress and the mean reward of the batch as batches go by."""
+    for batch in batches:
+        values = [reward.reward for reward in batch if reward.reward is not None]
+        task.advance(len(batch), note=f"reward {fmean(values):.3f}" if values else "no reward")
+        yield from batch
+
+
+def _count_rows(path: Path) -> int:
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{path}: cannot be read as Parquet: {error}") from None
+
+
+if __name__ == "__main__":
+    main()

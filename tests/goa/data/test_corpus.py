@@ -1,0 +1,74 @@
+"""Splits on disk."""
+
+import pyarrow as pa
+import pytest
+
+from goa.data.corpus import ROWS_PER_BATCH, Corpus, CorpusWriter, open_split, split_path
+from goa.errors import DataError
+from goa.records import Example
+
+NUM = 2 * ROWS_PER_BATCH + 7
+
+
+def _example(index: int) -> Example:
+    references = tuple("w " * (k + 1) + str(index) for k in range(index % 3 + 1))
+    return Example(id=f"x-{index}", source=f"quelle {index}", references=references)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Corpus:
+    folder = tmp_path_factory.mktemp("data")
+    with CorpusWriter(split_path(folder, "train")) as writer:
+        for index in range(NUM):
+            writer.add(_example(index))
+    return open_split(folder, "train")
+
+
+def test_every_example_comes_back_in_order(corpus):
+    assert len(corpus) == NUM
+    assert list(corpus) == [_example(index) for index in range(NUM)]
+
+
+def test_examples_are_read_at_any_place(corpus):
+    indices = [NUM - 1, 0, ROWS_PER_BATCH, ROWS_PER_BATCH - 1, 0]
+
+    assert corpus.rows(indices) == [_example(index) for index in indices]
+
+
+@pytest.mark.parametrize("index", [-1, NUM])
+def test_an_index_outside_is_refused(corpus, index):
+    with pytest.raises(IndexError, match=f"example {index} of {NUM}"):
+        corpus[index]
+
+
+def test_lengths_are_words_of_the_source_and_its_longest_reference(corpus):
+    assert corpus.lengths([2, 0, NUM - 1]).tolist() == [2 + 4, 2 + 2, 2 + 2 + (NUM - 1) % 3]
+
+
+def test_equal_examples_give_equal_files(tmp_path):
+    for name in ("a", "b"):
+        with CorpusWriter(split_path(tmp_path, name)) as writer:
+            writer.add(_example(2))
+
+    assert split_path(tmp_path, "a").read_bytes() == split_path(tmp_path, "b").read_bytes()
+
+
+def test_a_missing_split_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"test\.arrow: no such file; run the prepare stage"):
+        open_split(tmp_path, "test")
+
+
+def test_a_file_of_another_format_is_refused(tmp_path):
+    split_path(tmp_path, "test").write_bytes(b"no arrow here")
+
+    with pytest.raises(DataError, match=r"test\.arrow: no Arrow file"):
+        open_split(tmp_path, "test")
+
+
+def test_an_arrow_file_of_other_columns_is_refused(tmp_path):
+    table = pa.table({"text": ["a"]})
+    with pa.ipc.new_file(str(split_path(tmp_path, "test")), table.schema) as writer:
+        writer.write_table(table)
+
+    with pytest.raises(DataError, match="holds text, which is no corpus"):
+        open_split(tmp_path, "test")

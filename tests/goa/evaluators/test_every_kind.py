@@ -1,0 +1,144 @@
+"""Laws that every evaluator obeys, whatever it measures."""
+
+import functools
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from goa.evaluators.contract import Evaluator, checked_score
+from goa.evaluators.table import (
+    BleuSettings,
+    ChrfSettings,
+    DistinctSettings,
+    Rewarding,
+    RougeSettings,
+    RuleSettings,
+    TerSettings,
+    build_evaluator,
+)
+from goa.records import Example, Sample
+
+KINDS: dict[str, Rewarding] = {
+    "bleu": BleuSettings(),
+    "bleu_char": BleuSettings(tokenizer="char", smoothing="add-k", max_order=2),
+    "chrf": ChrfSettings(word_order=2),
+    "ter": TerSettings(normalized=True, asian_support=True),
+    "rouge2": RougeSettings(variant="rouge2", references="mean"),
+    "rougeL": RougeSettings(stemming=True),
+    "rougeLsum": RougeSettings(variant="rougeLsum", measure="recall"),
+    "rule": RuleSettings(against="both"),
+    "distinct": DistinctSettings(),
+}
+LONG = {
+    "one word": "a" * 100_000,
+    "two words": "ab cd " * 16_667,
+    "sentiment": "good x " * 14_286,
+    "lines": "a\n" * 50_000,
+    "emoji": "😀" * 100_000,
+    "Chinese": "我" * 100_000,
+}
+
+words = st.sampled_from(["a", "man", "rides", "the", "horses", "horse", "good", "bad", ".", "我们"])
+sentences = st.lists(words, max_size=8).map(" ".join)
+anything = st.text(st.characters(), max_size=20)
+texts = st.one_of(
+    sentences, anything, st.sampled_from(["", " ", "\n", "😀", "مرحبا", "\x00\ud800"])
+)
+examples = st.builds(
+    Example,
+    id=st.sampled_from("ab"),
+    source=texts,
+    references=st.lists(texts, min_size=1, max_size=3).map(tuple),
+)
+batches = st.lists(st.builds(Sample, example=examples, candidate=texts), max_size=5)
+
+REFERRING = [kind for kind in KINDS if kind != "distinct"]
+every_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+@functools.cache
+def build(kind: str) -> Evaluator:
+    return build_evaluator(kind, KINDS[kind])
+
+
+@every_kind
+def test_any_text_has_values_that_keep_to_the_contract(kind: str) -> None:
+    @settings(deadline=None, max_examples=50)
+    @given(batches)
+    def hold(samples: list[Sample]) -> None:
+        scores = checked_score(build(kind), samples)
+        for column in (scores.values, *scores.parts.values()):
+            assert len(column) == len(samples)
+            assert all(value is None or 0 <= value <= 1 for value in column)
+
+    hold()
+
+
+@every_kind
+def test_permuting_samples_permutes_scores(kind: str) -> None:
+    @settings(deadline=None, max_examples=50)
+    @given(batches, st.randoms(use_true_random=False))
+    def hold(samples: list[Sample], rng: random.Random) -> None:
+        order = rng.sample(range(len(samples)), len(samples))
+        values = checked_score(build(kind), samples).values
+        permuted = checked_score(build(kind), [samples[row] for row in order]).values
+        assert permuted == tuple(values[row] for row in order)
+
+    hold()
+
+
+@every_kind
+def test_what_was_scored_before_and_beside_a_sample_changes_nothing(kind: str, samples) -> None:
+    fresh = build_evaluator(kind, KINDS[kind])
+    alone = [fresh.score([sample]).values[0] for sample in reversed(samples)]
+    assert tuple(reversed(alone)) == checked_score(build(kind), samples).values
+
+
+@every_kind
+def test_the_corpus_score_of_any_text_is_in_the_unit_interval(kind: str) -> None:
+    @settings(deadline=None, max_examples=50)
+    @given(batches.filter(bool))
+    def hold(samples: list[Sample]) -> None:
+        evaluator = build(kind)
+        value = float(evaluator.corpus(evaluator.statistics(samples).sum(axis=0)))
+        assert np.isnan(value) or 0 <= value <= 1 + 1e-12
+
+    hold()
+
+
+@pytest.mark.parametrize("kind", REFERRING)
+def test_statistics_of_a_segment_do_not_hang_on_the_others(kind: str, samples) -> None:
+    evaluator = build(kind)
+    apart = np.concatenate([evaluator.statistics(samples[:5]), evaluator.statistics(samples[5:])])
+    np.testing.assert_array_equal(evaluator.statistics(samples), apart)
+
+
+@every_kind
+def test_no_samples_have_no_scores_and_statistics_of_full_width(kind: str, samples) -> None:
+    evaluator = build(kind)
+    assert checked_score(evaluator, []).values == ()
+    width = evaluator.statistics(samples).shape[1]
+    assert evaluator.statistics([]).shape == (0, width)
+
+
+@every_kind
+@pytest.mark.parametrize("text", LONG.values(), ids=LONG)
+def test_a_hundred_thousand_characters_are_scored(kind: str, text: str, make_sample) -> None:
+    values = checked_score(
+        build(kind), [make_sample(text, "a man rides"), make_sample(text, text)]
+    ).values
+    assert None not in values
+
+
+@pytest.mark.parametrize("kind", REFERRING)
+def test_real_text_is_scored_higher_the_closer_it_is(kind: str, real_samples) -> None:
+    near = checked_score(build(kind), real_samples).values
+    moved = [
+        Sample(example=sample.example, candidate=other.candidate)
+        for sample, other in zip(real_samples, real_samples[1:] + real_samples[:1], strict=True)
+    ]
+    far = checked_score(build(kind), moved).values
+    assert np.mean(near) > np.mean(far) + 0.1

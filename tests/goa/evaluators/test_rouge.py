@@ -1,0 +1,96 @@
+"""ROUGE against rouge-score."""
+
+from importlib.metadata import version
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rouge_score.rouge_scorer import RougeScorer, _lcs_table
+
+import goa.evaluators.rouge
+from goa.evaluators.rouge import Rouge, RougeSettings, longest_common_subsequence
+
+EXACT = 1e-9
+VARIANTS = ["rouge1", "rouge2", "rouge3", "rouge9", "rougeL", "rougeLsum"]
+MEASURES = ["fmeasure", "precision", "recall"]
+
+words = st.lists(st.sampled_from(["a", "b", "c", "walks", "walking", "3", "ü", "\n"]), max_size=12)
+
+
+def theirs(sample, settings: RougeSettings) -> float:
+    """Score a sample with rouge-score itself."""
+    scorer = RougeScorer([settings.variant], use_stemmer=settings.stemming)
+    references = sample.example.references
+    if settings.references == "max":
+        best = scorer.score_multi(references, sample.candidate)[settings.variant]
+        return getattr(best, settings.measure)
+    every = [scorer.score(reference, sample.candidate) for reference in references]
+    return sum(getattr(one[settings.variant], settings.measure) for one in every) / len(every)
+
+
+@pytest.mark.parametrize("references", ["max", "mean"])
+@pytest.mark.parametrize("stemming", [False, True])
+@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_it_agrees_with_rouge_score(samples, variant, measure, stemming, references) -> None:
+    settings = RougeSettings(
+        variant=variant, measure=measure, stemming=stemming, references=references
+    )
+    values = Rouge("rouge", settings).score(samples).values
+    expected = [theirs(sample, settings) for sample in samples]
+    np.testing.assert_allclose(values, expected, rtol=0, atol=EXACT)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_real_text_agrees_with_rouge_score(real_samples, variant) -> None:
+    settings = RougeSettings(variant=variant, stemming=True)
+    values = Rouge("rouge", settings).score(real_samples).values
+    expected = [theirs(sample, settings) for sample in real_samples]
+    np.testing.assert_allclose(values, expected, rtol=0, atol=EXACT)
+
+
+@pytest.mark.parametrize("variant", ["rouge2", "rougeL", "rougeLsum"])
+def test_any_words_agree_with_rouge_score(make_sample, variant) -> None:
+    settings = RougeSettings(variant=variant, stemming=True)
+    rouge = Rouge("rouge", settings)
+
+    @given(words, words)
+    def agree(reference: list[str], candidate: list[str]) -> None:
+        sample = make_sample(" ".join(candidate), " ".join(reference))
+        assert rouge.score([sample]).values[0] == pytest.approx(theirs(sample, settings), abs=EXACT)
+
+    agree()
+
+
+@given(words, words)
+def test_the_longest_common_subsequence_is_that_of_the_table(first, second) -> None:
+    assert longest_common_subsequence(first, second) == _lcs_table(first, second)[-1][-1]
+
+
+def test_subsequences_longer_than_a_machine_word_are_counted() -> None:
+    tokens = [str(number % 7) for number in range(300)]
+    assert longest_common_subsequence(tokens, [*tokens[:100], "x", *tokens[200:]]) == 200
+
+
+def test_a_hand_worked_case(make_sample) -> None:
+    # Common subsequence: police ... the gunman, 3 of 4 words on both sides (Lin, 2004).
+    sample = make_sample("police kill the gunman", "police killed the gunman")
+    assert Rouge("rouge", RougeSettings()).score([sample]).values == (0.75,)
+
+
+def test_a_summary_is_read_up_to_its_limit(make_sample, monkeypatch) -> None:
+    monkeypatch.setattr(goa.evaluators.rouge, "SUMMARY_WORDS", 3)
+    rouge = Rouge("rouge", RougeSettings(variant="rougeLsum"))
+    assert rouge.score([make_sample("a b\na b\nx", "a b\na c\ny")]).values == (1.0,)
+
+
+def test_other_scripts_score_zero_as_they_do_in_rouge_score(make_sample) -> None:
+    assert Rouge("rouge", RougeSettings()).score([make_sample("我们", "我们")]).values == (0.0,)
+
+
+def test_the_signature_names_every_setting_and_the_library() -> None:
+    assert Rouge("rouge", RougeSettings(stemming=True)).signature == (
+        "rouge|variant:rougeL|measure:fmeasure|stemming:yes|references:max"
+        f"|version:rouge-score-{version('rouge-score')}"
+    )

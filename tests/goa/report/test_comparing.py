@@ -1,0 +1,170 @@
+"""The matrix: scores, changes, tests and marks."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from goa.errors import DataError, SettingsError
+from goa.evaluation.storage import PolicyEvaluation
+from goa.report.comparing import compare
+from goa.report.comparison import Comparison
+from goa.report.settings import CompareSettings
+
+MakeEvaluations = Callable[..., list[PolicyEvaluation]]
+MakeComparison = Callable[..., Comparison]
+SETTINGS = CompareSettings(resamples=200, num_examples=4)
+
+
+def test_there_is_a_cell_for_every_strategy_measure_and_policy(comparison: Comparison) -> None:
+    assert comparison.policies == ("mle", "rouge", "rule")
+    assert comparison.strategies == ("greedy", "beam")
+    assert [measure.name for measure in comparison.measures] == [
+        "rouge1",
+        "ter",
+        "length_ratio",
+        "rouge",
+    ]
+    assert len(comparison.cells) == 2 * 4 * 3
+
+
+def test_scores_and_intervals_are_those_of_the_evaluation(
+    make_evaluations: MakeEvaluations,
+) -> None:
+    evaluations = make_evaluations(mle=0.5, rouge=0.6)
+    # The evaluation's own seed and number of resamples.
+    comparison = compare(evaluations, SETTINGS, seed=3)
+    for evaluation in evaluations:
+        for strategy, found in evaluation.evaluations.items():
+            for name, expected in found.measurements.items():
+                cell = comparison.cell(strategy, name, evaluation.policy)
+                assert cell.score == expected.score
+                assert cell.low == pytest.approx(expected.low, rel=1e-9)
+                assert cell.high == pytest.approx(expected.high, rel=1e-9)
+
+
+def test_a_change_is_the_score_less_the_baseline_s(comparison: Comparison) -> None:
+    baseline = comparison.cell("greedy", "rouge1", "mle")
+    cell = comparison.cell("greedy", "rouge1", "rouge")
+    assert cell.change is not None
+    assert cell.score is not None
+    assert baseline.score is not None
+    assert cell.change.delta == cell.score - baseline.score
+    assert cell.change.low is not None
+    assert cell.change.high is not None
+    assert cell.change.low < cell.change.delta < cell.change.high
+
+
+def test_the_baseline_has_no_change(comparison: Comparison) -> None:
+    assert all((cell.change is None) == (cell.policy == "mle") for cell in comparison.cells)
+
+
+def effect(comparison: Comparison, metric: str, policy: str) -> str:
+    change = comparison.cell("greedy", metric, policy).change
+    assert change is not None
+    return change.effect
+
+
+def test_significant_changes_say_their_direction(comparison: Comparison) -> None:
+    assert effect(comparison, "rouge1", "rouge") == "better"
+    assert effect(comparison, "rouge1", "rule") == "worse"
+
+
+def test_a_change_by_chance_has_no_effect(make_comparison: MakeComparison) -> None:
+    comparison = make_comparison(mle=0.5, rouge=0.5)
+    assert effect(comparison, "rouge1", "rouge") == "none"
+
+
+def test_a_measure_without_better_or_worse_is_only_different(
+    make_evaluations: MakeEvaluations,
+) -> None:
+    mle, rouge = make_evaluations(mle=0.5, rouge=0.5)
+    found = rouge.evaluations["greedy"]
+    statistics = {**found.statistics, "length_ratio": found.statistics["length_ratio"] * [1.2, 1]}
+    measurements = {
+        **found.measurements,
+        "length_ratio": replace(found.measurements["length_ratio"], score=1.2),
+    }
+    changed = replace(found, statistics=statistics, measurements=measurements)
+    rouge = replace(rouge, evaluations={**rouge.evaluations, "greedy": changed})
+
+    comparison = compare([mle, rouge], SETTINGS, seed=3)
+
+    assert effect(comparison, "length_ratio", "rouge") == "different"
+
+
+def test_identical_outputs_have_no_effect(make_evaluations: MakeEvaluations) -> None:
+    (mle,) = make_evaluations(mle=0.5)
+    comparison = compare([mle, replace(mle, policy="rouge")], SETTINGS, seed=3)
+    change = comparison.cell("greedy", "rouge1", "rouge").change
+
+    assert change is not None
+    assert (change.delta, change.p_value, change.effect) == (0.0, 1.0, "none")
+
+
+def test_p_values_are_corrected_for_the_policies_of_their_row(
+    make_comparison: MakeComparison,
+) -> None:
+    comparison = make_comparison(mle=0.5, rouge=0.7, rule=0.5, other=0.5)
+    change = comparison.cell("greedy", "rouge1", "rouge").change
+
+    assert change is not None
+    assert change.p_value == pytest.approx(1 / 401)
+    assert change.adjusted_p_value == pytest.approx(3 / 401)
+
+
+def test_trained_on_goes_by_the_recipe_not_by_the_name(comparison: Comparison) -> None:
+    trained_on = {(cell.metric, cell.policy) for cell in comparison.cells if cell.trained_on}
+    # rouge1 and rouge have the same settings; nothing was measured by "rule".
+    assert trained_on == {("rouge1", "rouge"), ("rouge", "rouge")}
+
+
+def test_the_primary_metric_can_be_chosen(make_comparison: MakeComparison) -> None:
+    settings = CompareSettings(resamples=100, primary_metric="ter")
+    assert make_comparison(settings, mle=0.5, rouge=0.6).verdict.metric == "ter"
+
+
+def test_an_unknown_primary_metric_is_named(make_comparison: MakeComparison) -> None:
+    settings = CompareSettings(resamples=100, primary_metric="blue")
+    with pytest.raises(SettingsError, match="'blue' was not measured; use rouge1, ter, rouge"):
+        make_comparison(settings, mle=0.5)
+
+
+def test_a_primary_metric_needs_a_better(make_comparison: MakeComparison) -> None:
+    settings = CompareSettings(resamples=100, primary_metric="length_ratio")
+    with pytest.raises(SettingsError, match="neither better nor worse"):
+        make_comparison(settings, mle=0.5)
+
+
+def test_policies_evaluated_on_other_examples_are_refused(
+    make_evaluations: MakeEvaluations,
+) -> None:
+    mle, rouge = make_evaluations(mle=0.5, rouge=0.6)
+    rouge = replace(rouge, examples=rouge.examples[::-1])
+
+    with pytest.raises(DataError, match="'mle' and 'rouge' .* different test examples"):
+        compare([mle, rouge], SETTINGS, seed=3)
+
+
+def test_policies_decoded_by_other_strategies_are_refused(
+    make_evaluations: MakeEvaluations,
+) -> None:
+    mle, rouge = make_evaluations(mle=0.5, rouge=0.6)
+    rouge = replace(rouge, evaluations={"greedy": rouge.evaluations["greedy"]})
+
+    with pytest.raises(DataError, match="different strategies"):
+        compare([mle, rouge], SETTINGS, seed=3)
+
+
+def test_policies_measured_by_other_settings_are_refused(
+    make_evaluations: MakeEvaluations,
+) -> None:
+    mle, rouge = make_evaluations(mle=0.5, rouge=0.6)
+    rouge = replace(rouge, metrics={**rouge.metrics, "rouge": rouge.metrics["ter"]})
+
+    with pytest.raises(DataError, match="different metric settings"):
+        compare([mle, rouge], SETTINGS, seed=3)
+
+
+def test_comparing_twice_says_the_same(make_comparison: MakeComparison) -> None:
+    assert make_comparison(mle=0.5, rouge=0.6) == make_comparison(mle=0.5, rouge=0.6)

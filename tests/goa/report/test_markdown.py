@@ -1,0 +1,93 @@
+"""The page that people read."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+
+from goa.report.comparison import Comparison
+from goa.report.markdown import render_markdown
+
+MakeComparison = Callable[..., Comparison]
+
+
+def row(page: str, heading: str, name: str) -> list[str]:
+    """Take the cells of a row, of the first table after a heading."""
+    lines = page.split(f"{heading}\n", maxsplit=1)[1].splitlines()
+    (line, *_) = [line for line in lines if line.startswith(f"| `{name}`")]
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_the_verdict_comes_first(comparison: Comparison) -> None:
+    page = render_markdown(comparison, {})
+    assert page.splitlines()[2].startswith("**rouge is best: greedy rouge1 ")
+
+
+def test_scores_stand_with_interval_and_mark(comparison: Comparison) -> None:
+    cell = comparison.cell("greedy", "ter", "rule")
+    cells = row(render_markdown(comparison, {}), "## Decoded by greedy", "ter (1 − TER)")
+
+    assert cell.score is not None
+    assert cells[3].startswith(f"{100 * cell.score:.2f} [")
+    assert cells[3].endswith("] ▼")
+    assert cells[1][-1] == "]"
+
+
+def test_the_cell_that_was_trained_on_is_bold(comparison: Comparison) -> None:
+    page = render_markdown(comparison, {})
+    cells = row(page, "## Decoded by greedy", "rouge")
+
+    assert [cell.startswith("**") for cell in cells[1:]] == [False, True, False]
+    changes = row(page, "### Change from mle, decoded by greedy", "rouge")
+    assert [cell.startswith("**") for cell in changes[1:]] == [True, False]
+
+
+def test_every_strategy_has_its_tables(comparison: Comparison) -> None:
+    page = render_markdown(comparison, {})
+    assert page.count("## Decoded by ") == 2
+    assert page.count("### Change from mle, decoded by ") == 2
+
+
+def test_the_number_of_comparisons_and_the_test_are_named(comparison: Comparison) -> None:
+    page = render_markdown(comparison, {})
+    assert "8 comparisons by the paired bootstrap test" in page
+    assert "Koehn 2004" in page
+    assert "400 bootstrap resamples" in page
+
+
+def test_every_table_has_as_many_cells_in_each_row(comparison: Comparison) -> None:
+    lines = render_markdown(comparison, {}).splitlines()
+    widths = [
+        line.replace("\\|", "").count("|") if line.startswith("|") else None for line in lines
+    ]
+    pairs = [(a, b) for a, b in pairwise(widths) if a and b]
+    assert len(pairs) > 20
+    assert all(a == b for a, b in pairs)
+
+
+def test_texts_are_not_read_as_markdown(comparison: Comparison) -> None:
+    shown = replace(
+        comparison.exhibits[0],
+        source="a | b\n<b>*c*</b> `d` [e](f) _g_",
+        outputs={**comparison.exhibits[0].outputs, "mle": ""},
+    )
+    page = render_markdown(replace(comparison, exhibits=(shown,)), {})
+
+    assert r"a \| b \<b\>\*c\*\</b\> \`d\` \[e](f) \_g\_" in page
+    assert "*(empty)*" in page
+
+
+def test_pictures_are_linked(comparison: Comparison) -> None:
+    page = render_markdown(comparison, {"Reward over training": "reward.png"})
+    assert "![Reward over training](reward.png)" in page
+
+
+def test_every_signature_is_given(comparison: Comparison) -> None:
+    page = render_markdown(comparison, {})
+    for measure in comparison.measures:
+        assert f"- `{measure.name}`: `{measure.signature}`" in page
+
+
+def test_the_baseline_alone_makes_a_page(make_comparison: MakeComparison) -> None:
+    page = render_markdown(make_comparison(mle=0.5), {})
+    assert "Nothing can be compared with mle" in page
+    assert "### Change" not in page

@@ -1,0 +1,44 @@
+"""The comparison in a terminal."""
+
+from collections.abc import Callable
+
+from rich.console import Console
+
+from goa.report.comparison import Comparison
+from goa.report.terminal import comparison_table, verdict_line
+
+MakeComparison = Callable[..., Comparison]
+
+
+def render(comparison: Comparison) -> list[str]:
+    console = Console(width=100)
+    with console.capture() as capture:
+        console.print(comparison_table(comparison))
+        console.print(verdict_line(comparison))
+    return capture.get().splitlines()
+
+
+def test_a_row_a_measure_and_a_column_a_policy(comparison: Comparison) -> None:
+    lines = render(comparison)
+    (header,) = [line for line in lines if "measured by" in line]
+    (row,) = [line for line in lines if line.split()[:1] == ["rouge1"]]
+    scores = [
+        comparison.cell("greedy", "rouge1", policy).score or 0.0 for policy in comparison.policies
+    ]
+    mle, rouge, rule = (f"{100 * score:.2f}" for score in scores)
+
+    assert header.split() == ["measured", "by", "mle", "rouge", "rule"]
+    assert row.split() == ["rouge1", mle, rouge, "▲", rule, "▼"]
+
+
+def test_four_policies_fit_into_a_hundred_columns(make_comparison: MakeComparison) -> None:
+    comparison = make_comparison(mle=0.5, rouge=0.6, rule=0.4, sentiment_consistency=0.5)
+    lines = render(comparison)
+
+    assert max(len(line) for line in lines) <= 100
+    assert not any("…" in line for line in lines)
+
+
+def test_the_verdict_is_green_only_for_a_winner(make_comparison: MakeComparison) -> None:
+    assert "green" in str(verdict_line(make_comparison(mle=0.5, rouge=0.7)).style)
+    assert "green" not in str(verdict_line(make_comparison(mle=0.5, rouge=0.3)).style)

@@ -1,0 +1,81 @@
+"""A checkpoint is whole or is not there; one process at a time."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from goa import checkpoints as module
+from goa.checkpoints import Checkpoints
+from goa.errors import CheckpointError
+
+TENSORS = {"w": torch.arange(4.0), "n": torch.tensor(3)}
+
+
+def test_what_is_saved_comes_back(tmp_path: Path) -> None:
+    with Checkpoints(tmp_path) as checkpoints:
+        assert checkpoints.latest() is None
+        checkpoints.save(5, TENSORS, {"rows": [{"a": 1.5}]})
+        found = checkpoints.latest()
+    assert found is not None
+    assert found.step == 5
+    assert found.state == {"rows": [{"a": 1.5}]}
+    assert torch.equal(found.tensors["w"], TENSORS["w"])
+
+
+def test_only_the_newest_are_kept(tmp_path: Path) -> None:
+    with Checkpoints(tmp_path) as checkpoints:
+        for step in (1, 2, 3):
+            checkpoints.save(step, TENSORS, {})
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [
+        "000000002",
+        "000000003",
+    ]
+
+
+@pytest.mark.parametrize("file", [module.TENSORS, module.STATE])
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path: Path, file: str) -> None:
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, TENSORS, {})
+        checkpoints.save(2, TENSORS, {})
+        path = tmp_path / "000000002" / file
+        path.write_bytes(path.read_bytes()[:-3])
+        found = checkpoints.latest()
+    assert found is not None
+    assert found.step == 1
+
+
+def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, TENSORS, {})
+        path = tmp_path / "000000001" / module.TENSORS
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content)
+        assert checkpoints.latest() is None
+
+
+def test_a_second_process_is_refused(tmp_path: Path) -> None:
+    with (
+        Checkpoints(tmp_path),
+        pytest.raises(CheckpointError, match="another process is training"),
+        Checkpoints(tmp_path),
+    ):
+        pass
+
+
+def test_a_disk_that_refuses_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, TENSORS, {})
+        monkeypatch.setattr(module, "_write_synced", refuse)
+        with pytest.raises(CheckpointError, match="No space left on device"):
+            checkpoints.save(2, TENSORS, {})
+        found = checkpoints.latest()
+    assert found is not None
+    assert found.step == 1
+    assert not (tmp_path / "unfinished").exists()

@@ -1,0 +1,108 @@
+"""Bad settings are named all at once, each with where it stands and what would be right."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from goa.config import check
+from goa.errors import SettingsError
+from goa.settings import read_sections
+
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def params() -> dict[str, dict[str, object]]:
+    """Give the project's own parameters, to be spoilt."""
+    content: dict[str, dict[str, object]] = yaml.safe_load((PROJECT / "params.yaml").read_text())
+    return content
+
+
+def problems(content: object, tmp_path: Path) -> str:
+    """Check the content as a file; return the message."""
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(SettingsError) as caught:
+        check(path)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("path", [Path("params.yaml"), *Path().glob("experiments/*.yaml")], ids=str)
+def test_the_files_that_come_with_goa_are_right(path: Path) -> None:
+    check(PROJECT / path)
+
+
+def test_all_problems_are_named_at_once(
+    params: dict[str, dict[str, object]], tmp_path: Path
+) -> None:
+    params["finetune"]["round"] = 5
+    params["policy"]["d_model"] = -8
+    params["pretrain"]["epochs"] = "ten"
+    del params["data"]
+    message = problems(params, tmp_path)
+    assert "4 problems" in message
+    assert "finetune.round: unknown setting; did you mean rounds?" in message
+    assert "policy.scratch.d_model: input should be greater than or equal to 8, found -8" in message
+    assert "pretrain.epochs: input should be a valid integer, found 'ten'" in message
+    assert "data: missing" in message
+
+
+def test_an_unknown_kind_lists_the_kinds_and_the_nearest(
+    params: dict[str, dict[str, object]], tmp_path: Path
+) -> None:
+    params["evaluators"]["bleu"] = {"kind": "blue"}
+    message = problems(params, tmp_path)
+    assert "evaluators.bleu.kind: 'blue' is none of" in message
+    assert "did you mean bleu?" in message
+
+
+def test_settings_that_do_not_fit_together_are_refused(
+    params: dict[str, dict[str, object]], tmp_path: Path
+) -> None:
+    params["finetune"]["objective"] = {"kind": "reinforce", "baseline": "greedy"}
+    params["generate"]["strategies"] = {"sample": {"kind": "sample"}}
+    assert "generate.strategies has no strategy of kind greedy" in problems(params, tmp_path)
+
+
+def test_a_pool_without_samples_is_refused(
+    params: dict[str, dict[str, object]], tmp_path: Path
+) -> None:
+    params["generate"]["strategies"] = {"greedy": {"kind": "greedy"}}
+    assert "no strategy of kind sample" in problems(params, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["mle", "Bleu 2", "../x"])
+def test_an_evaluator_cannot_have_a_name_that_is_no_file_or_is_taken(
+    params: dict[str, dict[str, object]], tmp_path: Path, name: str
+) -> None:
+    params["evaluators"][name] = {"kind": "bleu"}
+    assert f"evaluators.{name}" in problems(params, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"seed: [1", "not valid YAML"),
+        (b"- a\n- b\n", "expected a mapping of sections"),
+        (b"seed: \xff\xfe", "not UTF-8 at byte 6"),
+    ],
+)
+def test_what_is_no_settings_file_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(content)
+    with pytest.raises(SettingsError, match=said):
+        check(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="nowhere.yaml: no such file"):
+        check(tmp_path / "nowhere.yaml")
+
+
+def test_a_stage_reads_its_sections_and_is_not_held_up_by_others(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("seed: 4\nelsewhere: {broken: true}\n")
+    assert read_sections(path, seed=int).seed == 4
+    with pytest.raises(SettingsError, match="seed: input should be a valid string, found 4"):
+        read_sections(path, seed=str)

@@ -1,0 +1,106 @@
+"""Tests of reaching the store."""
+
+import multiprocessing
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from goa.errors import TrackingError
+from goa.tracking.store import Store, connect, find_store
+
+# MLflow's own queries, under SQLAlchemy 2.1.
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
+
+
+@pytest.fixture
+def closed_port() -> int:
+    """Give a port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def test_the_default_store_is_a_database_in_the_project_by_absolute_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    store = find_store(Path(), "goa")
+
+    assert store.uri == f"sqlite:///{tmp_path}/mlflow.db"
+    assert store.artifacts == tmp_path / "mlartifacts"
+
+
+def test_a_relative_database_is_one_of_the_project_wherever_the_process_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///runs.db")
+
+    assert find_store(tmp_path, "goa").uri == f"sqlite:///{tmp_path}/runs.db"
+
+
+def test_a_server_decides_where_artifacts_lie(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://runs.example.org")
+
+    store = find_store(Path(), "goa")
+
+    assert (store.uri, store.artifacts) == ("http://runs.example.org", None)
+
+
+def test_a_project_folder_may_have_any_name(migrated_database: Path, tmp_path: Path) -> None:
+    root = tmp_path / "a b%20c ü"
+    root.mkdir()
+    (root / "mlflow.db").write_bytes(migrated_database.read_bytes())
+
+    connect(find_store(root, "goa"))
+
+    assert {path.name for path in root.iterdir()} == {"mlflow.db", "mlflow.db.lock"}
+
+
+def test_connecting_twice_finds_the_same_experiment(store: Store) -> None:
+    assert connect(store).experiment_id == connect(store).experiment_id
+
+
+def test_a_deleted_experiment_says_what_to_do(store: Store) -> None:
+    connection = connect(store)
+    connection.client.delete_experiment(connection.experiment_id)
+
+    with pytest.raises(TrackingError, match=r"'goa' was deleted there; restore it .*tracking\."):
+        connect(store)
+
+
+def test_a_server_that_is_down_costs_seconds_and_says_what_to_do(closed_port: int) -> None:
+    uri = f"http://user:secret@127.0.0.1:{closed_port}"
+    store = Store(uri=uri, experiment="goa", artifacts=None)
+    start = time.monotonic()
+
+    with pytest.raises(TrackingError, match="run `goa publish`") as caught:
+        connect(store)
+
+    assert time.monotonic() - start < 10
+    assert f"127.0.0.1:{closed_port}" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_file_that_is_no_database_says_so(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("no database " * 1000)
+
+    with pytest.raises(TrackingError, match=r"mlflow\.db: the tracking store cannot be used"):
+        connect(find_store(tmp_path, "goa"))
+
+
+def test_six_processes_may_start_on_a_fresh_database(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["mlflow"])
+    store = find_store(tmp_path, "goa")
+
+    with context.Pool(6) as pool:
+        found = pool.map(_experiment_id, [store] * 6, chunksize=1)
+
+    assert len(set(found)) == 1
+
+
+def _experiment_id(store: Store) -> str:
+    return connect(store).experiment_id

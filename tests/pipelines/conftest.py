@@ -1,0 +1,111 @@
+"""A small DVC project that behaves as told, for tests that run stages for real."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+TOY = Path(__file__).parent / "toy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Toy:
+    """prepare -> train@a, train@b -> compare."""
+
+    root: Path
+    """The project's folder."""
+
+    def dvc(self, *arguments: str) -> str:
+        """Run DVC's own command line."""
+        argv = [sys.executable, "-m", "dvc", *arguments]
+        done = subprocess.run(argv, cwd=self.root, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    def lock(self) -> Any:
+        """Read dvc.lock; as a mapping, so the order of entries does not matter."""
+        return yaml.safe_load((self.root / "dvc.lock").read_text())
+
+    def change(self, key: str, value: Any) -> None:
+        """Change a parameter."""
+        path = self.root / "params.yaml"
+        content = yaml.safe_load(path.read_text())
+        *sections, last = key.split(".")
+        inner = content
+        for section in sections:
+            inner = inner[section]
+        inner[last] = value
+        path.write_text(yaml.safe_dump(content))
+
+    def tell(self, stage: str, what: str) -> None:
+        """Make a stage misbehave in a way that DVC does not see: see toy/work.py."""
+        path = self.root / "control" / stage
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(what)
+
+    def events(self) -> list[tuple[str, str]]:
+        """List (stage, event) in the order in which they happened."""
+        path = self.root / "events"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [(line.split()[0], line.split()[1]) for line in lines]
+
+    def ran(self) -> set[str]:
+        """Name the stages whose command came to its end."""
+        return {stage for stage, event in self.events() if event == "end"}
+
+
+@pytest.fixture(autouse=True)
+def _quiet_dvc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
+    # `python` in dvc.yaml: this one, also where a test calls DVC itself.
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "dvc-site"))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+@pytest.fixture(scope="session", name="fresh_toys")
+def _make_toys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    made = {}
+    for kind, options in {"git": [], "no-scm": ["--no-scm"]}.items():
+        root = tmp_path_factory.mktemp(f"toy-{kind}")
+        shutil.copytree(TOY, root, dirs_exist_ok=True)
+        # Under its real name it would be a part of the pipeline of the project around it.
+        (root / "pipeline.yaml").rename(root / "dvc.yaml")
+        if kind == "git":
+            subprocess.run(["git", "init", "--quiet"], cwd=root, check=True)
+        argv = [sys.executable, "-m", "dvc", "init", "--quiet", *options]
+        subprocess.run(argv, cwd=root, check=True)
+        made[kind] = root
+    return made
+
+
+@pytest.fixture(scope="session")
+def finished_toy(fresh_toys: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run a toy project once for all tests that want a finished one."""
+    root = shutil.copytree(fresh_toys["no-scm"], tmp_path_factory.mktemp("toy-done") / "toy")
+    subprocess.run([sys.executable, "-m", "dvc", "repro", "--quiet"], cwd=root, check=True)
+    (root / "events").unlink()
+    return root
+
+
+@pytest.fixture
+def toy(fresh_toys: dict[str, Path], tmp_path: Path) -> Toy:
+    """Give a project without git."""
+    return Toy(root=shutil.copytree(fresh_toys["no-scm"], tmp_path / "toy"))
+
+
+@pytest.fixture
+def git_toy(fresh_toys: dict[str, Path], tmp_path: Path) -> Toy:
+    """Give a project in a git repository."""
+    return Toy(root=shutil.copytree(fresh_toys["git"], tmp_path / "toy"))
+
+
+@pytest.fixture
+def done_toy(finished_toy: Path, tmp_path: Path) -> Toy:
+    """Give a project without git that is up to date."""
+    return Toy(root=shutil.copytree(finished_toy, tmp_path / "toy"))

@@ -1,0 +1,227 @@
+"""The command line: what it prints, and its exit codes."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from goa.errors import SettingsError, TrackingError
+from pipelines import cli
+from pipelines.execution import StageState
+from pipelines.publish import PublishSummary
+from pipelines.runner import RunOutcome
+
+# dvc still uses what pygtrie deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
+
+SUMMARY = PublishSummary(uri="sqlite:///x", pipeline_id="1", added=("a",), known=(), skipped={})
+
+
+def goa(*arguments: str) -> Any:
+    return CliRunner().invoke(cli.app, list(arguments))
+
+
+@pytest.fixture(autouse=True)
+def settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the toy's parameters pass for goa's."""
+    module = ModuleType("goa.config")
+    checked = SimpleNamespace(run=SimpleNamespace(slots=3))
+    module.check = lambda path: checked  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "goa.config", module)
+
+
+@pytest.fixture
+def here(toy, monkeypatch):
+    """Stand in a toy project."""
+    monkeypatch.chdir(toy.root)
+    return toy
+
+
+class Fakes:
+    """What a run is made of, replaced: records what it is called with."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.slots = 0
+        self.targets: list[str] = []
+        self.published: list[str | None] = []
+        self.outcome = RunOutcome(states={"prepare": StageState.DONE}, failures=())
+        self.outage: Exception | None = None
+        monkeypatch.setattr("pipelines.runner.run_graph", self._run)
+        monkeypatch.setattr("pipelines.publish.publish", self._publish)
+        monkeypatch.setattr("pipelines.publish.LivePublisher", lambda *_: contextlib.nullcontext())
+
+    async def _run(self, targets, slots, listener, root) -> RunOutcome:
+        self.targets, self.slots = targets, slots
+        return self.outcome
+
+    def _publish(self, root: Path, execution: str | None = None) -> PublishSummary:
+        self.published.append(execution)
+        if self.outage:
+            raise self.outage
+        return SUMMARY
+
+
+@pytest.fixture
+def fakes(here, monkeypatch) -> Fakes:
+    return Fakes(monkeypatch)
+
+
+@pytest.mark.parametrize("command", [[], ["run"], ["check"], ["init"], ["publish"], ["status"]])
+def test_help_gives_an_example_at_each_level(command) -> None:
+    assert "Example: " in goa(*command, "--help").output
+
+
+def test_what_a_user_can_cause_is_one_message_and_exit_code_2(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = goa("status")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: ")
+    assert "no dvc.yaml here" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_a_run_brings_the_project_up_to_date(here) -> None:
+    result = goa("run", "train@a", "--no-publish")
+    assert result.exit_code == 0, result.output
+    assert "train@a: done" in result.stderr
+    assert "dvc plots show" in result.stdout
+    assert here.ran() == {"prepare", "train@a"}
+
+
+def test_a_failed_stage_is_exit_code_1_with_the_end_of_its_log(here) -> None:
+    here.tell("prepare", "fail")
+    result = goa("run", "--no-publish")
+    assert result.exit_code == 1
+    assert "toy: told to fail" in result.stderr
+
+
+def test_an_unknown_target_is_exit_code_2(here) -> None:
+    result = goa("run", "trian", "--no-publish")
+    assert result.exit_code == 2
+    assert "did you mean train?" in result.stderr
+
+
+def test_bad_settings_stop_a_run_before_anything_is_made(toy, monkeypatch) -> None:
+    def refuse(path: Path) -> None:
+        raise SettingsError(f"{path}: 1 problem")
+
+    monkeypatch.chdir(toy.root)
+    monkeypatch.setattr(sys.modules["goa.config"], "check", refuse)
+    assert goa("run").exit_code == 2
+    assert not (toy.root / ".goa").exists()
+
+
+def test_an_interrupt_ends_everything_with_exit_code_130(toy) -> None:
+    toy.tell("prepare", "hang")
+    code = """
+import sys, types
+module = types.ModuleType("goa.config")
+module.check = lambda path: types.SimpleNamespace(run=types.SimpleNamespace(slots=2))
+sys.modules["goa.config"] = module
+from pipelines.cli import app
+app(["run", "--no-publish"])
+"""
+    argv = [sys.executable, "-c", code]
+    with subprocess.Popen(argv, cwd=toy.root, stderr=subprocess.PIPE, text=True) as process:
+        pids = toy.root / "prepare.pids"
+        while not (pids.exists() and pids.read_text()):
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 130
+        assert process.stderr is not None
+        assert "Traceback" not in process.stderr.read()
+    for running in map(int, pids.read_text().split()):
+        with pytest.raises(ProcessLookupError):
+            os.kill(running, 0)
+
+
+def test_slots_come_from_the_parameters_unless_given(fakes) -> None:
+    goa("run")
+    assert fakes.slots == 3
+    goa("run", "train", "compare", "--slots", "5")
+    assert (fakes.slots, fakes.targets) == (5, ["train", "compare"])
+
+
+def test_a_run_is_published_at_its_end(fakes) -> None:
+    result = goa("run")
+    assert "recorded in sqlite:///x: 1 new" in result.stdout
+    assert len(fakes.published) == 1
+    assert fakes.published[0] is not None
+
+
+def test_a_run_that_had_nothing_to_do_makes_no_new_execution(fakes) -> None:
+    fakes.outcome = RunOutcome(states={"prepare": StageState.FRESH}, failures=())
+    goa("run")
+    assert fakes.published == [None]
+
+
+def test_no_publish_leaves_tracking_alone(fakes) -> None:
+    goa("run", "--no-publish")
+    assert fakes.published == []
+
+
+@pytest.mark.parametrize("outage", [TrackingError("no answer"), RuntimeError("broken")])
+def test_tracking_that_fails_does_not_fail_the_run(outage, fakes) -> None:
+    fakes.outage = outage
+    result = goa("run")
+    assert result.exit_code == 0
+    assert "not recorded in MLflow" in result.stderr
+
+
+def test_the_comparison_is_shown_where_there_is_one(fakes, tmp_path, monkeypatch) -> None:
+    path = tmp_path / "comparison.json"
+    path.write_text("{}")
+    monkeypatch.setattr(cli, "COMPARISON", path)
+    monkeypatch.setattr("goa.report.comparison.load_comparison", lambda path: path)
+    monkeypatch.setattr("goa.report.terminal.comparison_table", lambda _: "the table")
+    monkeypatch.setattr("goa.report.terminal.verdict_line", lambda _: "the verdict")
+    lines = goa("run").stdout.splitlines()
+    assert lines[1:3] == ["the table", "the verdict"]
+    assert "report.md" in lines[3]
+    assert "mlflow ui --backend-store-uri sqlite:///" in lines[-1]
+
+
+def test_check_says_that_all_is_well() -> None:
+    result = goa("check", "--params", "some.yaml")
+    assert result.stdout == "some.yaml: no problem found\n"
+
+
+def test_publish_says_what_it_recorded(fakes) -> None:
+    assert goa("publish").stdout == "recorded in sqlite:///x: 1 new, 0 known\n"
+
+
+def test_init_makes_the_folder_ready(tmp_path, monkeypatch) -> None:
+    made: list[Path] = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pipelines.publish.initialise_store", made.append)
+    result = goa("init")
+    assert result.exit_code == 0, result.output
+    assert made == [Path()]
+    assert (tmp_path / ".dvc").is_dir()
+    assert (tmp_path / ".goa").is_dir()
+
+
+def test_status_lists_what_is_stale(here) -> None:
+    result = goa("status")
+    assert [line.split()[:2] for line in result.stdout.splitlines()] == [
+        ["prepare", "stale"],
+        ["train@a", "stale"],
+        ["train@b", "stale"],
+        ["compare", "stale"],
+    ]
+
+
+def test_the_command_starts_without_its_heavy_parts() -> None:
+    heavy = ["dvc", "mlflow", "prefect", "torch", "pydantic"]
+    code = f"import sys, pipelines.cli; sys.exit(str([x for x in {heavy} if x in sys.modules]))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == "[]"

@@ -1,0 +1,111 @@
+"""Stage compare: from evaluations and histories to a report."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from goa.errors import DataError
+from goa.evaluation.bootstrap import Bootstrap
+from goa.evaluation.measure import evaluate
+from goa.evaluation.storage import PolicyEvaluation, save_evaluation
+from goa.evaluators.contract import pair_samples
+from goa.evaluators.rouge import RougeSettings
+from goa.evaluators.table import build_metric
+from goa.records import Example
+from goa.report.comparison import load_comparison
+from goa.tracking.progress import Progress
+from goa.tracking.spool import Spool
+from pipelines.compare import compare_policies
+from pipelines.stage import Stage
+
+REFERENCE = "one two three four five six seven eight nine ten"
+EXAMPLES = tuple(
+    Example(id=f"test-{place}", source="Quelle", references=(REFERENCE,)) for place in range(30)
+)
+METRICS = {"rouge": RougeSettings(kind="rouge", variant="rouge1")}
+
+
+def write_policy(name: str, num_right: int) -> None:
+    texts = tuple(
+        " ".join(REFERENCE.split()[: num_right + place % 2]) + " oops" for place in range(30)
+    )
+    bootstrap = Bootstrap(seed=7, resamples=50)
+    metrics = [build_metric(metric, settings) for metric, settings in METRICS.items()]
+    evaluation = PolicyEvaluation(
+        policy=name,
+        bootstrap=bootstrap,
+        metrics=METRICS,
+        examples=EXAMPLES,
+        outputs={"greedy": texts},
+        evaluations={"greedy": evaluate(pair_samples(EXAMPLES, texts), metrics, bootstrap)},
+    )
+    save_evaluation(Path("out/evaluations") / name, evaluation)
+    Path("out/history").mkdir(parents=True, exist_ok=True)
+    Path(f"out/history/{name}.csv").write_text("update,reward\n1,0.2\n2,0.3\n", encoding="utf-8")
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """Stand in a project where two policies were evaluated beside mle."""
+    monkeypatch.chdir(tmp_path)
+    params = {
+        "seed": 7,
+        "evaluators": {"rule": {"kind": "rule"}, "rouge": {"kind": "rouge"}},
+        "compare": {"resamples": 100, "num_examples": 3},
+    }
+    Path("params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    for name, num_right in {"mle": 4, "rouge": 6, "rule": 2}.items():
+        write_policy(name, num_right)
+    spool = Spool(Path(".goa/spool/compare/x.jsonl"))
+    return Stage(name="compare", fingerprint="x", spool=spool, progress=Progress(spool, quiet=True))
+
+
+def test_policies_stand_in_the_order_of_the_parameters(stage: Stage) -> None:
+    compare_policies(stage)
+    assert load_comparison(Path("out/comparison/comparison.json")).policies == (
+        "mle",
+        "rule",
+        "rouge",
+    )
+
+
+def test_policies_that_are_no_longer_named_are_not_compared(stage: Stage) -> None:
+    write_policy("former", 9)
+    compare_policies(stage)
+    assert "former" not in load_comparison(Path("out/comparison/comparison.json")).policies
+
+
+def test_dvc_sees_the_winner(stage: Stage) -> None:
+    compare_policies(stage)
+    summary = json.loads(Path("metrics/compare.json").read_text(encoding="utf-8"))
+
+    assert summary["winner"] == "rouge"
+    assert summary["policies"]["rouge"]["delta"] > 0 > summary["policies"]["rule"]["delta"]
+
+
+def test_comparing_twice_writes_the_same_files(stage: Stage) -> None:
+    compare_policies(stage)
+    names = sorted(Path("out/comparison").iterdir())
+    before = [path.read_bytes() for path in names]
+    compare_policies(stage)
+
+    assert len(names) == 6
+    assert [path.read_bytes() for path in names] == before
+
+
+def test_a_missing_evaluation_is_named_and_leaves_the_old_report(stage: Stage) -> None:
+    compare_policies(stage)
+    before = Path("out/comparison/report.md").read_bytes()
+    Path("out/evaluations/rule/evaluation.json").unlink()
+
+    with pytest.raises(DataError, match="out/evaluations/rule/evaluation.json"):
+        compare_policies(stage)
+    assert Path("out/comparison/report.md").read_bytes() == before
+
+
+def test_a_missing_history_is_named(stage: Stage) -> None:
+    Path("out/history/rouge.csv").unlink()
+    with pytest.raises(DataError, match="out/history/rouge.csv"):
+        compare_policies(stage)

@@ -1,0 +1,147 @@
+"""What a run shows on a terminal and elsewhere."""
+
+import io
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from goa.tracking.spool import Spool
+from pipelines.display import Board, EventLines, Follower, clock, show_run, status_table
+from pipelines.execution import StageState
+from pipelines.graph import StageDefinition, StageGraph
+
+RUNNING, DONE, WAITING = StageState.RUNNING, StageState.DONE, StageState.WAITING
+
+
+def terminal(height: int = 30) -> Console:
+    return Console(file=io.StringIO(), force_terminal=True, width=120, height=height)
+
+
+def text(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def drawn(board: Board) -> list[str]:
+    console = Console(file=io.StringIO(), width=120)
+    console.print(board.render())
+    return text(console).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(0, "0:00"), (7.4, "0:07"), (754, "12:34"), (3723, "1:02:03")]
+)
+def test_durations_are_written_as_clocks(seconds, shown) -> None:
+    assert clock(seconds) == shown
+
+
+def test_elsewhere_than_on_a_terminal_each_event_is_a_line(tmp_path) -> None:
+    console = Console(file=io.StringIO(), width=20)
+    with show_run(tmp_path, console) as listener:
+        assert isinstance(listener, EventLines)
+        for state in (WAITING, RUNNING, DONE):
+            listener("finetune@bleu-with-a-long-name", state)
+    lines = [line.split(" ", 1)[1] for line in text(console).splitlines()]
+    name = "finetune@bleu-with-a-long-name"
+    assert lines == [f"{name}: running", f"{name}: done after 0:00"]
+
+
+def test_on_a_terminal_the_last_picture_stays(tmp_path) -> None:
+    console = terminal()
+    with show_run(tmp_path, console) as listener:
+        listener("prepare", RUNNING)
+        listener("prepare", DONE)
+    assert "prepare" in text(console)
+    assert "1 done" in text(console)
+
+
+def test_every_stage_has_a_row_and_states_are_counted(tmp_path) -> None:
+    board = Board(tmp_path, terminal())
+    board("prepare", DONE)
+    board("pretrain", RUNNING)
+    board("generate", WAITING)
+    lines = drawn(board)
+    assert [line.split()[0] for line in lines] == ["prepare", "pretrain", "generate", "3"]
+    assert "1 waiting, 1 running, 1 done" in lines[-1]
+
+
+def test_a_low_terminal_shows_what_runs_and_what_failed(tmp_path) -> None:
+    board = Board(tmp_path, terminal(height=4))
+    for name, state in {"a": DONE, "b": RUNNING, "c": StageState.FAILED, "d": WAITING}.items():
+        board(name, state)
+    assert [line.split()[0] for line in drawn(board)] == ["b", "c", "4"]
+
+
+def test_a_running_stage_shows_what_its_spool_says(tmp_path) -> None:
+    board = Board(tmp_path, terminal())
+    board("pretrain", RUNNING)
+    spool = Spool(tmp_path / ".goa" / "spool" / "pretrain" / "0123.jsonl")
+    spool.progress(120, 600, "updates", "loss 2.3")
+    assert "120/600 updates  loss 2.3" in drawn(board)[0]
+    board("pretrain", DONE)
+    assert "120/600" not in drawn(board)[0]
+    assert "done" in drawn(board)[0]
+
+
+def follow(folder: Path, *records: tuple[float, int, int]) -> Follower:
+    """Have a spool say (time, done, total) and follow it."""
+    lines = [
+        f'{{"time": {at}, "kind": "progress", "done": {done}, "total": {total},'
+        ' "unit": "updates", "note": ""}\n'
+        for at, done, total in records
+    ]
+    (folder / "0123.jsonl").write_text("".join(lines))
+    follower = Follower(folder=folder, since=0.0)
+    follower.read()
+    return follower
+
+
+def test_time_left_follows_the_speed_since_this_run_began(tmp_path) -> None:
+    resumed_at_500 = follow(tmp_path, (100.0, 500, 1000), (110.0, 600, 1000))
+    assert resumed_at_500.seconds_left(now=110.0) == pytest.approx(40.0)
+    assert resumed_at_500.seconds_left(now=115.0) == pytest.approx(35.0)
+
+
+def test_a_new_task_starts_a_new_estimate(tmp_path) -> None:
+    follower = follow(tmp_path, (100.0, 0, 10), (101.0, 10, 10), (102.0, 0, 50))
+    assert follower.seconds_left(now=102.0) is None
+
+
+def test_what_an_earlier_run_said_is_not_shown(tmp_path) -> None:
+    Spool(tmp_path / "0123.jsonl").progress(9, 10, "updates", "")
+    follower = Follower(folder=tmp_path, since=time.time() + 60)
+    follower.read()
+    assert follower.last is None
+
+
+def test_a_torn_line_is_read_when_it_is_whole(tmp_path) -> None:
+    follower = follow(tmp_path, (100.0, 1, 10))
+    spool = tmp_path / "0123.jsonl"
+    whole = spool.read_text().replace('"done": 1', '"done": 2')
+    with spool.open("a") as file:
+        file.write(whole[:20])
+        file.flush()
+        follower.read()
+        assert follower.last is not None
+        assert follower.last["done"] == 1
+        file.write(whole[20:])
+    follower.read()
+    assert follower.last["done"] == 2
+
+
+def test_the_status_names_reasons_and_what_follows() -> None:
+    stages = {
+        name: StageDefinition(name=name, cmd="", dependencies=(), params={}, outputs=())
+        for name in ("prepare", "pretrain", "compare")
+    }
+    parents = {"prepare": frozenset[str](), "pretrain": frozenset({"prepare"})}
+    graph = StageGraph(stages=stages, parents={**parents, "compare": frozenset({"pretrain"})})
+    console = Console(file=io.StringIO(), width=120)
+    console.print(status_table(graph, {"pretrain": ("params.yaml: seed modified",)}))
+    assert [" ".join(line.split()) for line in text(console).splitlines()] == [
+        "prepare up to date",
+        "pretrain stale params.yaml: seed modified",
+        "compare follows pretrain",
+    ]

@@ -1,0 +1,125 @@
+"""Stage evaluate: decode, measure, write down."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from goa.data.corpus import CorpusWriter, split_path
+from goa.decoding.settings import GreedySettings, SampleSettings
+from goa.errors import PolicyError, SettingsError
+from goa.evaluation.storage import load_evaluation
+from goa.policies.policy import Policy
+from goa.policies.storage import save_policy
+from goa.records import Example
+from goa.tracking.progress import Progress
+from goa.tracking.spool import Spool, read_spool
+from pipelines.evaluate import decode, evaluate_policy
+from pipelines.stage import Stage
+
+EXAMPLES = [
+    Example(id=f"test-{place}", source=source, references=(source, "a dog"))
+    for place, source in enumerate(["the red bird sings", "a small dog sleeps", "a bird sees"])
+]
+PARAMS = {
+    "seed": 7,
+    "compute": {"device": "cpu"},
+    "evaluators": {"rule": {"kind": "rule", "relevance": 0.9}},
+    "evaluate": {
+        "strategies": {
+            "greedy": {"kind": "greedy", "max_tokens": 6},
+            "sample": {"kind": "sample", "num_candidates": 2, "max_tokens": 6},
+        },
+        "metrics": {"bleu": {"kind": "bleu"}, "rule": {"kind": "rule"}},
+        "resamples": 20,
+        "sources_per_batch": 2,
+    },
+    "other": "not looked at",
+}
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: Policy) -> Stage:
+    """Stand in a project whose policy and test split are there."""
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(yaml.safe_dump(PARAMS, sort_keys=False), encoding="utf-8")
+    Path("out/data").mkdir(parents=True)
+    save_policy(policy, Path("out/policies/mle"))
+    with CorpusWriter(split_path(Path("out/data"), "test")) as writer:
+        for example in EXAMPLES:
+            writer.add(example)
+    spool = Spool(Path(".goa/spool/evaluate_mle/x.jsonl"))
+    return Stage(
+        name="evaluate_mle", fingerprint="x", spool=spool, progress=Progress(spool, quiet=True)
+    )
+
+
+def test_every_strategy_is_measured_by_metrics_and_evaluators(stage: Stage) -> None:
+    evaluate_policy(stage, "mle")
+    evaluation = load_evaluation(Path("out/evaluations/mle"))
+
+    assert evaluation.policy == "mle"
+    assert evaluation.examples == tuple(EXAMPLES)
+    assert list(evaluation.outputs) == ["greedy", "sample"]
+    for found in evaluation.evaluations.values():
+        assert list(found.measurements)[:3] == ["bleu", "rule", "rule.relevance"]
+
+
+def test_an_evaluator_s_settings_win_over_a_metric_of_its_name(stage: Stage) -> None:
+    evaluate_policy(stage, "mle")
+    evaluation = load_evaluation(Path("out/evaluations/mle"))
+
+    signature = evaluation.evaluations["greedy"].measurements["rule"].signature
+    assert "relevance:0.9" in signature
+
+
+def test_dvc_sees_strategy_metric_score(stage: Stage) -> None:
+    evaluate_policy(stage, "mle")
+    summary = json.loads(Path("metrics/evaluate/mle.json").read_text(encoding="utf-8"))
+    found = load_evaluation(Path("out/evaluations/mle")).evaluations["greedy"].measurements
+
+    assert list(summary) == ["num_examples", "greedy", "sample"]
+    assert summary["num_examples"] == 3
+    assert summary["greedy"]["bleu"] == pytest.approx(found["bleu"].score, abs=1e-6)
+
+
+def test_evaluating_twice_writes_the_same_files(stage: Stage) -> None:
+    evaluate_policy(stage, "mle")
+    files = ["metrics/evaluate/mle.json"]
+    files += [f"out/evaluations/mle/{x}" for x in ("evaluation.json", "outputs.jsonl")]
+    before = [Path(name).read_bytes() for name in files]
+    evaluate_policy(stage, "mle")
+
+    assert [Path(name).read_bytes() for name in files] == before
+
+
+def test_progress_is_told_for_each_strategy(stage: Stage) -> None:
+    evaluate_policy(stage, "mle")
+    records = read_spool(Path(".goa/spool/evaluate_mle/x.jsonl"))
+
+    finished = [record for record in records if record.get("done") == record.get("total") == 3]
+    assert len(finished) == 2
+
+
+def test_the_size_of_a_batch_changes_no_output(policy: Policy) -> None:
+    for strategy in (GreedySettings(kind="greedy", max_tokens=6), SampleSettings(kind="sample")):
+        together = decode(policy, EXAMPLES, strategy, 7)
+        alone = [text for each in EXAMPLES for text in decode(policy, [each], strategy, 7)]
+        assert together == alone
+
+
+def test_a_missing_policy_is_named_and_leaves_the_old_evaluation(stage: Stage) -> None:
+    evaluate_policy(stage, "mle")
+    before = Path("out/evaluations/mle/evaluation.json").read_bytes()
+    with pytest.raises(PolicyError, match="out/policies/bleu"):
+        evaluate_policy(stage, "bleu")
+
+    assert Path("out/evaluations/mle/evaluation.json").read_bytes() == before
+
+
+def test_a_mistyped_setting_is_named_before_anything_is_loaded(stage: Stage) -> None:
+    text = Path("params.yaml").read_text(encoding="utf-8")
+    Path("params.yaml").write_text(text.replace("resamples", "resample"), encoding="utf-8")
+    with pytest.raises(SettingsError, match="did you mean resamples"):
+        evaluate_policy(stage, "nowhere")

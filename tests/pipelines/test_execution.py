@@ -1,0 +1,134 @@
+"""One stage at a time, for real."""
+
+import asyncio
+import fcntl
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from pipelines.execution import (
+    StageError,
+    StageState,
+    Workplace,
+    done_path,
+    log_path,
+    run_stage,
+    stage_environment,
+)
+from pipelines.fingerprint import fingerprint
+from pipelines.graph import lock_entries, stage_definition, stale_stages
+from pipelines.stage import open_stage
+
+
+def run(toy, name: str, gpus: tuple[str, ...] = ()) -> StageState:
+    return asyncio.run(run_stage(name, Workplace(root=toy.root, gpus=gpus)))
+
+
+def mark_and_abandon(toy, name: str) -> None:
+    """Have the stage's DVC killed as soon as its command has finished."""
+    toy.tell(name, f"abandon {fingerprint(stage_definition(name, toy.root), toy.root)}")
+
+
+def test_a_stale_stage_is_run_and_recorded(toy) -> None:
+    assert run(toy, "prepare") is StageState.DONE
+    assert toy.ran() == {"prepare"}
+    assert "prepare" in lock_entries(toy.root)
+    assert "Running stage 'prepare'" in log_path("prepare", toy.root).read_text()
+
+
+def test_an_unchanged_stage_is_left_alone(done_toy) -> None:
+    assert run(done_toy, "prepare") is StageState.CACHED
+    assert done_toy.ran() == set()
+
+
+def test_a_result_in_the_cache_is_restored(done_toy) -> None:
+    (done_toy.root / "out" / "data").unlink()
+    assert run(done_toy, "prepare") is StageState.CACHED
+    assert done_toy.ran() == set()
+    assert (done_toy.root / "out" / "data").exists()
+
+
+def test_a_failure_shows_the_end_of_the_log(toy) -> None:
+    toy.tell("prepare", "fail")
+    with pytest.raises(StageError, match=r"(?s)prepare: failed.*prepare\.log.*told to fail"):
+        run(toy, "prepare")
+
+
+def test_python_in_dvc_yaml_is_the_interpreter_that_runs_goa(monkeypatch) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin")
+    assert stage_environment()["PATH"] == f"{Path(sys.executable).parent}{os.pathsep}/usr/bin"
+
+
+def test_a_stage_sees_only_the_gpu_it_was_given(toy) -> None:
+    run(toy, "prepare", gpus=("3",))
+    assert (toy.root / "gpus").read_text() == "prepare 3\n"
+
+
+def test_without_gpus_the_environment_is_left_alone(toy) -> None:
+    run(toy, "prepare")
+    assert (toy.root / "gpus").read_text() == "prepare none\n"
+
+
+def test_finished_work_is_committed_when_dvc_dies_even_if_its_lock_is_held(toy) -> None:
+    mark_and_abandon(toy, "prepare")
+    marker = done_path("prepare", toy.root)
+
+    def hold_the_lock() -> None:
+        while not marker.exists():
+            time.sleep(0.01)
+        with (toy.root / ".dvc" / "tmp" / "lock").open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            time.sleep(4)  # DVC gives up after 3 seconds unless told to wait
+
+    holder = threading.Thread(target=hold_the_lock)
+    holder.start()
+    assert run(toy, "prepare") is StageState.RESCUED
+    holder.join()
+    assert toy.events() == [("prepare", "start"), ("prepare", "end")]
+    assert "prepare" not in stale_stages(toy.root)
+    assert not marker.exists()
+
+
+@pytest.fixture
+def abandoned(toy):
+    """Give a project whose run was killed after prepare's command and before DVC's commit."""
+    mark_and_abandon(toy, "prepare")
+    with pytest.raises(subprocess.CalledProcessError, match="SIGKILL"):
+        toy.dvc("repro", "prepare")
+    return toy
+
+
+def test_work_that_an_earlier_run_finished_is_committed(abandoned) -> None:
+    assert run(abandoned, "prepare") is StageState.RESCUED
+    assert abandoned.events() == [("prepare", "start"), ("prepare", "end")]
+
+
+def test_outputs_that_changed_after_the_work_was_done_are_not_committed(abandoned) -> None:
+    time.sleep(0.02)  # the file system's clock ticks every few milliseconds
+    (abandoned.root / "out" / "data").write_text("another version")
+    assert run(abandoned, "prepare") is StageState.DONE
+    assert (abandoned.root / "out" / "data").read_text() == "1\n"
+
+
+def test_work_for_other_parameters_is_not_committed(abandoned) -> None:
+    abandoned.change("seed", 2)
+    assert run(abandoned, "prepare") is StageState.DONE
+    assert (abandoned.root / "out" / "data").read_text() == "2\n"
+
+
+def test_work_for_other_dependencies_is_not_committed(abandoned) -> None:
+    (abandoned.root / "raw.txt").write_text("other")
+    assert run(abandoned, "prepare") is StageState.DONE
+
+
+def test_a_stage_marks_its_end_with_the_fingerprint_the_rescue_looks_for(toy, monkeypatch) -> None:
+    monkeypatch.chdir(toy.root)
+    with open_stage("prepare"):
+        pass
+    stage = stage_definition("prepare", toy.root)
+    assert done_path("prepare", toy.root).read_text() == fingerprint(stage, toy.root)

@@ -1,0 +1,436 @@
+"""Tests of publishing a project."""
+
+import hashlib
+import io
+import json
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from goa.errors import DataError, SettingsError, TrackingError
+from goa.policies.policy import Policy
+from goa.policies.storage import save_policy
+from goa.tracking.spool import Spool
+from goa.tracking.store import connect, find_store
+from pipelines import publish as module
+from pipelines.graph import lock_entries
+from pipelines.publish import Follower, LivePublisher, follow, project_store, publish
+from pipelines.results import Result, stage_run
+
+pytestmark = [
+    # MLflow's own queries, under SQLAlchemy 2.1.
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning"),
+    # DVC's own lookups, under the pygtrie of today.
+    pytest.mark.filterwarnings("ignore:_NoneStep.value will soon raise:DeprecationWarning"),
+    # What MLflow thinks of its own type hints when its model part is imported.
+    pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
+]
+
+DVC_YAML = """
+stages:
+  prepare:
+    cmd: make data
+    outs: [out/data]
+    metrics: [metrics/prepare.json: {cache: false}]
+  pretrain:
+    cmd: train
+    deps: [out/data]
+    params: [seed, pretrain]
+    outs: [out/policies/mle]
+    metrics: [metrics/pretrain.json: {cache: false}]
+    plots: [out/history/mle.csv]
+  compare:
+    cmd: compare
+    deps: [out/policies/mle]
+    outs: [out/comparison]
+    metrics: [metrics/compare.json: {cache: false}]
+"""
+HISTORY = "update,loss,validation_loss\n0,5.0,4.0\n10,3.25,\n20,2.5,3.5\n"
+FILES = {
+    "out/data/train/data.arrow": "rows",
+    "metrics/prepare.json": '{"pairs": {"train": 3}, "source": "demo"}',
+    "out/history/mle.csv": HISTORY,
+    "metrics/pretrain.json": '{"validation_loss": 3.5, "updates": 20, "note": null}',
+    "out/comparison/report.md": "# mle wins",
+    "metrics/compare.json": '{"mle": {"bleu": 0.31}}',
+}
+
+
+class Project:
+    """A project whose stages have run."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def write_lock(self) -> None:
+        """Write dvc.lock for what is on disk."""
+        stages = yaml.safe_load(DVC_YAML)["stages"]
+        params = {"pretrain": {"seed": 17, "pretrain": {"epochs": 2, "objective": {"kind": "mle"}}}}
+        entries = {}
+        for name, stage in stages.items():
+            metrics = [next(iter(item)) for item in stage["metrics"]]
+            outs = [*stage["outs"], *metrics, *stage.get("plots", [])]
+            entries[name] = {
+                "cmd": stage["cmd"],
+                "deps": [self._item(path) for path in stage.get("deps", [])],
+                "params": {"params.yaml": params.get(name, {})},
+                "outs": [self._item(path) for path in outs],
+            }
+        content = {"schema": "2.0", "stages": entries}
+        (self.root / "dvc.lock").write_text(yaml.safe_dump(content))
+
+    def runs(self) -> dict[str, Any]:
+        """Look at all runs by name; no name may occur twice."""
+        connection = connect(project_store(self.root))
+        found = connection.client.search_runs([connection.experiment_id])
+        assert len({run.info.run_name for run in found}) == len(found)
+        return {run.info.run_name: run for run in found}
+
+    def points(self, stage: str, metric: str) -> list[tuple[int, float]]:
+        """Read all points of a metric."""
+        client = connect(project_store(self.root)).client
+        found = client.get_metric_history(self.runs()[stage].info.run_id, metric)
+        return [(point.step, point.value) for point in found]
+
+    def spool(self) -> Spool:
+        """Open the spool of the pretraining."""
+        return Spool(self.root / ".goa" / "spool" / "pretrain" / "abc123.jsonl")
+
+    def _item(self, name: str) -> dict[str, Any]:
+        path = self.root / name
+        if path.is_file():
+            content = path.read_bytes()
+            return {"path": name, "md5": hashlib.md5(content).hexdigest(), "size": len(content)}
+        sizes = [child.stat().st_size for child in path.rglob("*") if child.is_file()]
+        digest = hashlib.md5(name.encode()).hexdigest() + ".dir"
+        return {"path": name, "md5": digest, "size": sum(sizes), "nfiles": len(sizes)}
+
+
+@pytest.fixture(autouse=True)
+def _own_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+
+
+@pytest.fixture(scope="session", name="migrated_database")
+def _migrate_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("migrated")
+    connect(find_store(root, "migrations"))
+    return root / "mlflow.db"
+
+
+@pytest.fixture
+def project(tmp_path: Path, policy: Policy, migrated_database: Path) -> Project:
+    """Make a project that is up to date and has never been published."""
+    root = tmp_path / "project"
+    for name, text in FILES.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    save_policy(policy, root / "out" / "policies" / "mle")
+    (root / "dvc.yaml").write_text(DVC_YAML)
+    (root / "params.yaml").write_text("seed: 17\npretrain: {epochs: 2}\n")
+    (root / ".dvc").mkdir()
+    (root / ".dvc" / "config").write_text("[core]\n    no_scm = True\n")
+    shutil.copy(migrated_database, root / "mlflow.db")
+    project = Project(root)
+    project.write_lock()
+    return project
+
+
+@pytest.fixture
+def closed_port() -> int:
+    """Give a port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def test_every_result_of_the_lock_file_becomes_a_run(project: Project) -> None:
+    summary = publish(project.root, "monday")
+
+    assert summary.added == ("prepare", "pretrain", "compare")
+    runs = project.runs()
+    parent = runs["monday"]
+    assert parent.info.run_id == summary.pipeline_id
+    assert runs.keys() == {"monday", *summary.added}
+    for stage in summary.added:
+        assert runs[stage].info.status == "FINISHED"
+        assert runs[stage].data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert parent.data.tags[f"goa.run.{stage}"] == runs[stage].info.run_id
+
+
+def test_a_training_stage_shows_its_parameters_curves_data_and_model(project: Project) -> None:
+    publish(project.root, "monday")
+
+    run = project.runs()["pretrain"]
+    assert run.data.params == {
+        "seed": "17",
+        "pretrain.epochs": "2",
+        "pretrain.objective.kind": "mle",
+    }
+    assert project.points("pretrain", "loss") == [(0, 5.0), (10, 3.25), (20, 2.5)]
+    assert project.points("pretrain", "validation_loss") == [(0, 4.0), (20, 3.5)]
+    assert run.data.metrics.keys() == {
+        "loss",
+        "validation_loss",
+        "final_validation_loss",
+        "updates",
+    }
+    digest = hashlib.md5(b"out/data").hexdigest() + ".dir"
+    assert [item.dataset.digest for item in run.inputs.dataset_inputs] == [digest]
+    assert run.data.tags["dvc.dep.out/data"] == digest
+    assert len(run.outputs.model_outputs) == 1
+    lock = (project.root / "dvc.lock").read_bytes()
+    assert run.data.tags["dvc.lock.sha256"] == hashlib.sha256(lock).hexdigest()
+
+
+def test_the_comparison_is_with_the_pipeline_and_its_stage(project: Project) -> None:
+    publish(project.root, "monday")
+
+    client = connect(project_store(project.root)).client
+    for run in (project.runs()["monday"], project.runs()["compare"]):
+        assert run.data.metrics == {"mle.bleu": 0.31}
+        assert "comparison" in [item.path for item in client.list_artifacts(run.info.run_id)]
+    assert project.runs()["monday"].data.params["pretrain.epochs"] == "2"
+
+
+def test_publishing_again_adds_nothing(project: Project) -> None:
+    publish(project.root, "monday")
+    once = {name: run.to_dictionary() for name, run in project.runs().items()}
+
+    summary = publish(project.root)
+
+    assert (summary.added, summary.known) == ((), ("prepare", "pretrain", "compare"))
+    assert {name: run.to_dictionary() for name, run in project.runs().items()} == once
+
+
+def test_cached_results_show_in_the_next_execution_even_if_their_files_are_gone(
+    project: Project,
+) -> None:
+    publish(project.root, "monday")
+    shutil.rmtree(project.root / "out")
+
+    summary = publish(project.root, "tuesday")
+
+    runs = project.runs()
+    assert summary.known == ("prepare", "pretrain", "compare")
+    assert runs["tuesday"].data.tags["goa.run.pretrain"] == runs["pretrain"].info.run_id
+
+
+def test_outputs_that_are_not_those_of_the_lock_file_are_not_published(project: Project) -> None:
+    (project.root / "metrics" / "prepare.json").write_text("{}")
+    (project.root / "out" / "policies" / "mle" / "model.safetensors").unlink()
+
+    summary = publish(project.root, "monday")
+
+    assert summary.added == ("compare",)
+    assert "metrics/prepare.json is not what dvc.lock says" in summary.skipped["prepare"]
+    assert "run dvc repro or dvc checkout" in summary.skipped["pretrain"]
+
+
+def test_a_stage_that_dvc_yaml_has_no_more_is_left_out(project: Project) -> None:
+    content = yaml.safe_load(DVC_YAML)
+    del content["stages"]["compare"]
+    (project.root / "dvc.yaml").write_text(yaml.safe_dump(content))
+
+    assert publish(project.root, "monday").added == ("prepare", "pretrain")
+
+
+def test_an_outage_is_over_in_seconds_and_the_replay_completes_the_execution(
+    project: Project, closed_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = time.monotonic()
+    with monkeypatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{closed_port}")
+        with pytest.raises(TrackingError, match="run `goa publish`"):
+            publish(project.root, "monday")
+    assert time.monotonic() - start < 10
+
+    summary = publish(project.root)
+
+    assert summary.added == ("prepare", "pretrain", "compare")
+    assert project.runs().keys() == {"monday", *summary.added}
+
+
+def test_points_have_the_time_at_which_they_were_spooled(project: Project) -> None:
+    spool = project.spool()
+    spool.metrics(0, {"update": 0, "loss": 5.0, "validation_loss": 4.0})
+    spool.metrics(10, {"update": 10, "loss": 3.25})
+    spool.metrics(20, {"update": 20, "loss": 2.5, "validation_loss": 3.5})
+    times = [json.loads(line)["time"] for line in spool.path.read_text().splitlines()]
+
+    publish(project.root, "monday")
+
+    run = project.runs()["pretrain"]
+    client = connect(project_store(project.root)).client
+    found = [point.timestamp for point in client.get_metric_history(run.info.run_id, "loss")]
+    assert found == [round(time * 1000) for time in times]
+    assert run.info.start_time == found[0]
+
+
+def test_the_spool_of_another_result_is_not_taken_for_this_one(project: Project) -> None:
+    project.spool().metrics(0, {"loss": 9.0})
+    assert stage_run(_result(project, "pretrain"), {}).live_key is None
+
+
+def test_a_history_that_is_no_history_names_file_and_line(project: Project) -> None:
+    (project.root / "out" / "history" / "mle.csv").write_text("update,loss\n0,5.0\n10,high\n")
+    project.write_lock()
+
+    with pytest.raises(DataError, match=r"out/history/mle\.csv, line 3: .*'high'"):
+        publish(project.root, "monday")
+
+
+def test_the_experiment_is_a_setting(project: Project) -> None:
+    (project.root / "params.yaml").write_text("tracking: {experiment: multi30k}\n")
+
+    assert project_store(project.root).experiment == "multi30k"
+
+
+def test_a_wrong_tracking_setting_is_named(project: Project) -> None:
+    (project.root / "params.yaml").write_text("tracking: {experimnt: multi30k}\n")
+
+    with pytest.raises(SettingsError, match="did you mean experiment"):
+        project_store(project.root)
+
+
+def test_a_commit_is_clean_when_only_results_differ_from_it(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{name}_NAME", "goa")
+        monkeypatch.setenv(f"GIT_{name}_EMAIL", "goa@example.org")
+    git = ["git", "-C", str(project.root)]
+    (project.root / ".gitignore").write_text("/out/\n/.goa/\n/mlflow.db*\n")
+    subprocess.run([*git, "init", "--quiet"], check=True)
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, "commit", "--quiet", "-m", "all"], check=True)
+    (project.root / "dvc.lock").write_text("stages: {}\n")
+    clean = module.git_tags(project.root)
+    (project.root / "dvc.yaml").write_text("stages: {}\n")
+    changed = module.git_tags(project.root)
+
+    assert (len(clean["git.sha"]), clean["git.dirty"]) == (40, "false")
+    assert changed == {**clean, "git.dirty": "true"}
+
+
+def test_outside_git_there_are_no_git_tags(project: Project) -> None:
+    assert module.git_tags(project.root) == {}
+
+
+def test_a_running_stage_is_followed_and_then_completed(project: Project) -> None:
+    follower = Follower(project.root, "monday")
+    spool = project.spool()
+    spool.metrics(0, {"update": 0, "loss": 5.0, "validation_loss": 4.0})
+    follower.poll()
+    spool.metrics(10, {"update": 10, "loss": 3.25})
+    spool.metrics(20, {"update": 20, "loss": 2.5, "validation_loss": 3.5})
+    follower.poll()
+    assert project.points("pretrain", "loss") == [(0, 5.0), (10, 3.25), (20, 2.5)]
+    live = project.runs()["pretrain"]
+    assert (live.info.status, live.data.tags["goa.complete"]) == ("RUNNING", "false")
+
+    publish(project.root, "monday")
+
+    run = project.runs()["pretrain"]
+    assert (run.info.run_id, run.info.status) == (live.info.run_id, "FINISHED")
+    assert project.points("pretrain", "loss") == [(0, 5.0), (10, 3.25), (20, 2.5)]
+    assert run.data.params["seed"] == "17"
+
+
+def test_what_was_spooled_before_is_not_followed(project: Project) -> None:
+    project.spool().metrics(0, {"loss": 5.0})
+    follower = Follower(project.root, "monday")
+
+    follower.poll()
+
+    assert project.runs() == {}
+
+
+def test_while_the_store_is_down_following_goes_on_and_says_so_once(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    polls = _poll_always(monkeypatch, stop_after=5)
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.0)
+    follower = Follower(project.root, "monday")
+    monkeypatch.setattr(follower, "poll", lambda: polls.append(1) or _raise())
+
+    follow(follower, io.StringIO())
+
+    assert len(polls) == 5
+    assert capsys.readouterr().err == "down\n"
+
+
+def test_a_store_that_is_down_is_left_alone_for_a_while(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    polls = _poll_always(monkeypatch, stop_after=5)
+    follower = Follower(project.root, "monday")
+    monkeypatch.setattr(follower, "poll", lambda: polls.append(1) or _raise())
+
+    follow(follower, io.StringIO())
+
+    # The first, and the last before the end.
+    assert len(polls) == 2
+
+
+def test_the_live_publisher_sends_what_is_left_when_it_is_stopped(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STOP_SECONDS", 60.0)
+    spool = project.spool()
+    with LivePublisher(project.root, "monday"):
+        _train_until(lambda: "pretrain" in project.runs(), spool)
+        spool.metrics(1000, {"loss": 0.5})
+
+    assert project.points("pretrain", "loss")[-1] == (1000, 0.5)
+    # Nobody published: nothing may look as if it were still running.
+    assert {run.info.status for run in project.runs().values()} == {"KILLED"}
+
+
+def test_the_live_publisher_ends_when_its_parent_is_gone(project: Project) -> None:
+    with LivePublisher(project.root, "monday") as publisher:
+        process = publisher._process
+        assert process is not None
+        assert process.stdin is not None
+        process.stdin.close()  # as the kernel does for a parent that was killed
+
+        assert process.wait(30) == 0
+
+
+def _result(project: Project, stage: str) -> Result:
+    return Result(root=project.root, stage=stage, entry=lock_entries(project.root)[stage])
+
+
+def _poll_always(monkeypatch: pytest.MonkeyPatch, stop_after: int) -> list[int]:
+    """Make waiting for the end return at once, and the end come after some calls."""
+    calls = iter(range(1, stop_after + 1))
+
+    class Select:
+        @staticmethod
+        def select(*_: Any) -> tuple[list[int], list[int], list[int]]:
+            return ([1] if next(calls) == stop_after else [], [], [])
+
+    monkeypatch.setattr(module, "select", Select)
+    return []
+
+
+def _raise() -> None:
+    raise TrackingError("down")
+
+
+def _train_until(happened: Callable[[], bool], spool: Spool) -> None:
+    deadline = time.monotonic() + 60
+    step = 0
+    while not happened():
+        assert time.monotonic() < deadline
+        spool.metrics(step, {"loss": 1.0})
+        step += 1
+        time.sleep(0.2)

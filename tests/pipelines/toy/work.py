@@ -1,0 +1,67 @@
+"""A toy stage: writes its parameter, and misbehaves as the file control/<stage> says.
+
+fail: ends with exit code 3. wait: ends when the file is gone. hang: never ends, with a child.
+abandon: its DVC is killed when the work is done and marked as done by the words that follow.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import yaml
+
+
+def main() -> None:
+    """Write ``key``'s value to ``output``."""
+    stage, output, key = sys.argv[1:]
+    note(stage, "start")
+    with Path("gpus").open("a") as file:
+        file.write(f"{stage} {os.environ.get('CUDA_VISIBLE_DEVICES', 'none')}\n")
+    control = Path("control", stage)
+    command, *words = control.read_text().split() if control.exists() else [""]
+    if command == "fail":
+        sys.exit("toy: told to fail")
+    if command == "hang":
+        child = subprocess.Popen(["sleep", "600"])
+        Path(f"{stage}.pids").write_text(f"{os.getpid()} {child.pid}")
+        time.sleep(600)
+    while command == "wait" and control.exists():
+        time.sleep(0.02)
+    value = yaml.safe_load(Path("params.yaml").read_text())
+    for part in key.split("."):
+        value = value[part]
+    Path(output).parent.mkdir(parents=True, exist_ok=True)
+    Path(output).write_text(f"{value}\n")
+    note(stage, "end")
+    if command == "abandon":
+        control.unlink()
+        marker = Path(".goa", "done", stage)
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.write_text(words[0])
+        os.kill(find_dvc(), signal.SIGKILL)
+
+
+def note(stage: str, event: str) -> None:
+    """Append to the trace of what happened, in one write."""
+    with Path("events").open("a") as file:
+        file.write(f"{stage} {event}\n")
+
+
+def find_dvc() -> int:
+    """Find the DVC process that runs this; a shell may stand between."""
+    process = os.getppid()
+    while "dvc" not in _ps(process, "args"):
+        process = int(_ps(process, "ppid"))
+    return process
+
+
+def _ps(process: int, field: str) -> str:
+    argv = ["ps", "-o", f"{field}=", "-p", str(process)]
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+
+if __name__ == "__main__":
+    main()
