@@ -12,7 +12,8 @@ from goa.policies.settings import ComputeSettings, PolicySettings
 from goa.report.settings import CompareSettings
 from goa.settings import Settings, read_yaml, validate
 from goa.tracking.settings import TrackingSettings
-from goa.trainer.settings import FinetuneSettings, PretrainSettings
+from goa.trainer.finetuning import FinetuneSettings
+from goa.trainer.settings import PretrainSettings
 
 
 class RunSettings(Settings):

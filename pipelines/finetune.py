@@ -13,9 +13,9 @@ from goa.policies.storage import load_policy
 from goa.rollouts.candidates import CandidateRounds, CandidateWriter, RoundPlan
 from goa.rollouts.pooled import PoolChoice, start_from_pool
 from goa.settings import read_sections
+from goa.trainer.finetuning import FinetuneSettings
 from goa.trainer.loop import Progress, Trainer
-from goa.trainer.settings import FinetuneSettings
-from goa.trainer.validation import RewardValidation
+from goa.trainer.reward_validation import RewardValidation
 from pipelines.stage import PARAMS, Stage, open_stage
 from pipelines.training import save_training, train
 

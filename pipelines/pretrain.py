@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from goa.data.corpus import open_split
-from goa.objectives.table import build_objective
+from goa.objectives.likelihood import Likelihood
 from goa.policies.compute import use_device
 from goa.policies.settings import ComputeSettings, PolicySettings
 from goa.policies.storage import create_policy
@@ -37,7 +37,7 @@ def pretrain(stage: Stage) -> None:
     validate = LikelihoodValidation(
         policy, open_split(Path("out/data"), "validation"), settings.validation.num_sources
     )
-    objective = build_objective(settings.objective)
+    objective = Likelihood(settings.objective)
     trainer = Trainer(policy, objective, settings.optimiser, params.seed, dropout=True)
     progress = train(stage, trainer, rounds, validate, settings.validation)
     save_training(stage, trainer, progress, "mle")

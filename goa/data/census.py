@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from goa.data.cleaning import REASONS, num_words
+from goa.data.cleaning import REASONS
+from goa.data.words import num_words
 from goa.data.settings import SPLITS
 from goa.records import Example
 

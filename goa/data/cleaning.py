@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from goa.data.digests import Digests
 from goa.data.settings import CleaningSettings
+from goa.data.words import num_words
 from goa.records import Example
 
 REASONS = ("empty_side", "over_length", "length_ratio", "leaked", "duplicate")
@@ -70,11 +71,6 @@ class Cleaner:
         if self._settings.lowercase:
             composed = unicodedata.normalize("NFC", composed.lower())
         return " ".join(composed.split())
-
-
-def num_words(text: str) -> int:
-    """Count words between spaces."""
-    return len(text.split())
 
 
 def _words(example: Example) -> list[int]:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from goa.data.cleaning import num_words
+from goa.data.words import num_words
 from goa.errors import DataError
 from goa.records import Example
 

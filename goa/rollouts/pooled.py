@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -90,12 +91,13 @@ def start_from_pool(
 
 
 def _groups(pool: Path, rewards: Path, choice: PoolChoice) -> Iterator[_Group]:
+    nothing: list[Any] = []
     for candidates, scored in itertools.zip_longest(
-        read_pool(pool), read_rewards(rewards), fillvalue=()
+        read_pool(pool), read_rewards(rewards), fillvalue=nothing
     ):
         by_place = {_place(row): _earned(row, rewards) for row in scored}
         if by_place.keys() != {_place(candidate) for candidate in candidates}:
-            at = next(iter([*candidates, *scored])).example_id
+            at = [*candidates, *scored][0].example_id
             raise DataError(
                 f"{rewards}: its rewards are not those of {pool} at example {at}; "
                 "score the pool again"

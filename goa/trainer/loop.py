@@ -87,9 +87,7 @@ class Trainer:
         self.dropout = dropout
         self.pretrained: Policy | None = None
         self.parameters = {
-            name: weight
-            for name, weight in policy.model.named_parameters()
-            if weight.requires_grad
+            name: weight for name, weight in policy.model.named_parameters() if weight.requires_grad
         }
 
     def measure_divergence(self) -> None:

@@ -1,13 +1,10 @@
-"""Settings of training runs."""
+"""Settings that every training run has, and those of pretraining."""
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from goa.decoding.settings import GenerateSettings, SampleSettings
-from goa.errors import SettingsError
 from goa.objectives.likelihood import LikelihoodSettings
-from goa.objectives.table import ObjectiveSettings
 from goa.settings import Settings
 
 
@@ -48,37 +45,3 @@ class PretrainSettings(Settings):
     objective: LikelihoodSettings = LikelihoodSettings(kind="likelihood")
     optimiser: OptimiserSettings = OptimiserSettings()
     validation: ValidationSettings = ValidationSettings()
-
-
-class FinetuneSettings(Settings):
-    """Raising the expected score of what the policy writes."""
-
-    rounds: int = Field(200, ge=1)
-    """Generate, score, update: so many times."""
-    sources_per_round: int = Field(48, ge=1)
-    candidates: SampleSettings = SampleSettings(kind="sample")
-    """How candidates are drawn in every round after the first, which learns from the pool."""
-    skip_silent_sources: bool = True
-    """Leave out sources whose candidates in the pool all earn the same."""
-    objective: ObjectiveSettings
-    optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-4)
-    validation: ValidationSettings = ValidationSettings(every=20)
-
-    @model_validator(mode="after")
-    def _baseline_has_its_candidates(self) -> "FinetuneSettings":
-        one = self.candidates.num_candidates == 1
-        if one and getattr(self.objective, "baseline", None) in ("mean", "leave_one_out"):
-            raise ValueError("this baseline needs candidates.num_candidates of 2 or more")
-        return self
-
-    def check_pool(self, pool: GenerateSettings) -> None:
-        """Check that the pool holds what the first round learns from.
-
-        Raises:
-            SettingsError: the baseline is greedy, and the pool has no greedy outputs.
-        """
-        if getattr(self.objective, "baseline", None) == "greedy" and not pool.names("greedy"):
-            raise SettingsError(
-                "finetune.objective.baseline is greedy, but generate.strategies has no strategy of "
-                "kind greedy; add greedy: {kind: greedy}"
-            )

@@ -93,7 +93,7 @@ def test_a_file_that_is_no_database_says_so(tmp_path: Path) -> None:
 
 def test_six_processes_may_start_on_a_fresh_database(tmp_path: Path) -> None:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mlflow"])
+    context.set_forkserver_preload(["mlflow.store.tracking.sqlalchemy_store"])
     store = find_store(tmp_path, "goa")
 
     with context.Pool(6) as pool:

@@ -1,0 +1,98 @@
+"""dvc.yaml, params.yaml, the settings models and the stage modules agree."""
+
+from pathlib import Path
+from typing import Any
+
+import grimp
+import pytest
+import yaml
+
+from goa.config import Params
+
+PROJECT = Path(__file__).parents[2]
+STAGES: dict[str, Any] = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]
+PARAMS: dict[str, Any] = yaml.safe_load((PROJECT / "params.yaml").read_text())
+DEFINITIONS = {name: stage.get("do", stage) for name, stage in STAGES.items()}
+# Told nothing by a stage that could change its outputs.
+NOT_STAGES = {"run", "tracking"}
+
+
+@pytest.fixture(scope="module")
+def imports() -> grimp.ImportGraph:
+    return grimp.build_graph("goa", "pipelines", cache_dir=None)
+
+
+def module_of(name: str) -> str:
+    """The module that a stage's command runs."""
+    words = DEFINITIONS[name]["cmd"].split()
+    assert words[:2] == ["python", "-m"]
+    return str(words[2])
+
+
+def is_covered(path: Path, dependencies: list[str]) -> bool:
+    return any(
+        path == Path(dependency) or Path(dependency) in path.parents for dependency in dependencies
+    )
+
+
+def file_of(module: str) -> Path:
+    path = Path(*module.split("."))
+    package = path / "__init__.py"
+    return package if (PROJECT / package).exists() else path.with_suffix(".py")
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_is_the_module_of_its_name(name: str) -> None:
+    assert module_of(name) == f"pipelines.{name.removesuffix('_mle')}"
+    assert file_of(module_of(name)).exists() or (PROJECT / file_of(module_of(name))).exists()
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_its_dependencies_cover_every_goa_file_it_imports(
+    name: str, imports: grimp.ImportGraph
+) -> None:
+    module = module_of(name)
+    needed = imports.find_upstream_modules(module) | {module}
+    # Of the application, its own module and what shares its work; not how stages are run.
+    plumbing = {"pipelines", "pipelines.stage", "pipelines.graph", "pipelines.fingerprint"}
+    missing = [
+        str(file_of(found))
+        for found in sorted(needed - plumbing)
+        if not is_covered(file_of(found), DEFINITIONS[name]["deps"])
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_it_depends_on_no_goa_file_that_it_does_not_import(
+    name: str, imports: grimp.ImportGraph
+) -> None:
+    module = module_of(name)
+    needed = {file_of(found) for found in imports.find_upstream_modules(module) | {module}}
+    code = [dep for dep in DEFINITIONS[name]["deps"] if dep.startswith(("goa/", "pipelines/"))]
+    useless = [dep for dep in code if not any(is_covered(path, [dep]) for path in needed)]
+    assert useless == []
+    assert all((PROJECT / dep).exists() for dep in code)
+
+
+def test_every_section_of_the_parameters_is_read_by_a_stage_or_says_how_stages_are_run() -> None:
+    read = {
+        str(key).partition(".")[0] for stage in DEFINITIONS.values() for key in stage["params"]
+    }
+    assert read | NOT_STAGES >= set(PARAMS)
+    assert set(PARAMS) | NOT_STAGES >= read
+    assert set(Params.model_fields) == read | NOT_STAGES
+
+
+def test_a_stage_of_one_evaluator_depends_on_that_evaluators_settings_alone() -> None:
+    for name in ("score", "finetune"):
+        named = [key for key in DEFINITIONS[name]["params"] if key.startswith("evaluators")]
+        assert named == ["evaluators.${key}"]
+
+
+def test_metrics_stay_out_of_the_cache_and_nothing_persists() -> None:
+    text = (PROJECT / "dvc.yaml").read_text()
+    assert "persist" not in text
+    for stage in DEFINITIONS.values():
+        for metric in stage.get("metrics", []):
+            assert list(metric.values()) == [{"cache": False}]
