@@ -79,6 +79,13 @@ def test_a_hand_worked_case(make_sample) -> None:
     assert Rouge("rouge", RougeSettings()).score([sample]).values == (0.75,)
 
 
+def test_of_several_references_the_one_of_highest_f_measure_speaks(make_sample) -> None:
+    # The short reference has recall 1, but F = 2/5; the long one has F = 3/4.
+    sample = make_sample("a b c d", "a", "a b c x")
+    rouge = Rouge("rouge", RougeSettings(variant="rouge1", measure="recall"))
+    assert rouge.score([sample]).values == (0.75,)
+
+
 def test_a_summary_is_read_up_to_its_limit(make_sample, monkeypatch) -> None:
     monkeypatch.setattr(goa.evaluators.rouge, "SUMMARY_WORDS", 3)
     rouge = Rouge("rouge", RougeSettings(variant="rougeLsum"))

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from goa.errors import DataError, SettingsError
 from goa.evaluation.storage import PolicyEvaluation
+from goa.evaluators.contract import FloatArray
 from goa.report.comparing import compare
 from goa.report.comparison import Comparison
 from goa.report.settings import CompareSettings
@@ -14,6 +16,20 @@ from goa.report.settings import CompareSettings
 MakeEvaluations = Callable[..., list[PolicyEvaluation]]
 MakeComparison = Callable[..., Comparison]
 SETTINGS = CompareSettings(resamples=200, num_examples=4)
+
+
+def replace_statistics(
+    evaluation: PolicyEvaluation, metric: str, rows: FloatArray, score: float
+) -> PolicyEvaluation:
+    """Put other statistics of one metric, and the score they give, under greedy."""
+    found = evaluation.evaluations["greedy"]
+    measurement = replace(found.measurements[metric], score=score)
+    changed = replace(
+        found,
+        statistics={**found.statistics, metric: rows},
+        measurements={**found.measurements, metric: measurement},
+    )
+    return replace(evaluation, evaluations={**evaluation.evaluations, "greedy": changed})
 
 
 def test_there_is_a_cell_for_every_strategy_measure_and_policy(comparison: Comparison) -> None:
@@ -79,14 +95,8 @@ def test_a_measure_without_better_or_worse_is_only_different(
     make_evaluations: MakeEvaluations,
 ) -> None:
     mle, rouge = make_evaluations(mle=0.5, rouge=0.5)
-    found = rouge.evaluations["greedy"]
-    statistics = {**found.statistics, "length_ratio": found.statistics["length_ratio"] * [1.2, 1]}
-    measurements = {
-        **found.measurements,
-        "length_ratio": replace(found.measurements["length_ratio"], score=1.2),
-    }
-    changed = replace(found, statistics=statistics, measurements=measurements)
-    rouge = replace(rouge, evaluations={**rouge.evaluations, "greedy": changed})
+    lengths = rouge.evaluations["greedy"].statistics["length_ratio"] * [1.2, 1]
+    rouge = replace_statistics(rouge, "length_ratio", lengths, score=1.2)
 
     comparison = compare([mle, rouge], SETTINGS, seed=3)
 
@@ -111,6 +121,35 @@ def test_p_values_are_corrected_for_the_policies_of_their_row(
     assert change is not None
     assert change.p_value == pytest.approx(1 / 401)
     assert change.adjusted_p_value == pytest.approx(3 / 401)
+
+
+def test_marks_go_by_the_corrected_p_values(make_comparison: MakeComparison) -> None:
+    comparison = make_comparison(mle=0.5, **{f"p{place}": 0.5 for place in range(8)})
+    changes = [cell.change for cell in comparison.cells if cell.change]
+    tested = [(x.p_value or 1.0, x.adjusted_p_value or 1.0, x.effect) for x in changes]
+
+    assert any(p_value < 0.05 <= adjusted for p_value, adjusted, _ in tested)
+    assert all((effect != "none") == (adjusted < 0.05) for _, adjusted, effect in tested)
+
+
+def test_equal_scores_have_no_effect_however_small_the_p_value(
+    make_evaluations: MakeEvaluations,
+) -> None:
+    # 1 - TER is cut off at 0: both are 0, and differ only where a draw holds the first segment
+    # four times or more, in 2% of the draws.
+    flat = [(2.8, 1.0)] * 60
+    evaluations = [
+        replace_statistics(evaluation, "ter", np.array(rows), score=0.0)
+        for evaluation, rows in zip(
+            make_evaluations(mle=0.5, rouge=0.5), [flat, [(0.0, 30.0), *flat[1:]]], strict=True
+        )
+    ]
+    change = compare(evaluations, SETTINGS, seed=3).cell("greedy", "ter", "rouge").change
+
+    assert change is not None
+    assert change.adjusted_p_value is not None
+    assert change.adjusted_p_value < 0.05
+    assert (change.delta, change.effect) == (0.0, "none")
 
 
 def test_trained_on_goes_by_the_recipe_not_by_the_name(comparison: Comparison) -> None:

@@ -1,0 +1,243 @@
+"""Rounds: what a training run is fed, and that it can be had again."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from goa.data.corpus import Corpus, CorpusWriter
+from goa.data.pool import Candidate, Reward, write_pool, write_rewards
+from goa.decoding.generation import generate
+from goa.decoding.settings import SampleSettings
+from goa.errors import DataError, EvaluatorError
+from goa.evaluators.contract import Evaluator
+from goa.policies.policy import Policy, Tokens
+from goa.records import Example, Sample, Scores
+from goa.rollouts.candidates import CandidateRounds, CandidateWriter, RoundPlan
+from goa.rollouts.pooled import PoolChoice, start_from_pool
+from goa.rollouts.references import ReferenceRounds
+from goa.rollouts.rollout import Rollout
+from tests.conftest import SENTENCES
+
+STRATEGY = SampleSettings(kind="sample", num_candidates=3, max_tokens=6)
+EXAMPLES = [
+    Example(
+        id=f"train-{index}",
+        source=" ".join([SENTENCES[index % 5]] * (1 + index % 2)),
+        references=(SENTENCES[(index + 1) % 5], SENTENCES[(index + 2) % 5]),
+    )
+    for index in range(10)
+]
+
+
+class LengthEvaluator(Evaluator):
+    """Pays for long candidates; a stand-in whose scores are easy to foretell."""
+
+    name = "length"
+    signature = "length"
+
+    def score(self, samples: Sequence[Sample]) -> Scores:
+        values = tuple(min(1.0, len(sample.candidate) / 100) for sample in samples)
+        return Scores(values=values, parts={"half": tuple(value / 2 for value in values)})
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Corpus:
+    with CorpusWriter(tmp_path / "train.arrow") as writer:
+        for example in EXAMPLES:
+            writer.add(example)
+    return Corpus.open(tmp_path / "train.arrow")
+
+
+def sources_of(rollout: Rollout, policy: Policy) -> list[str]:
+    """Read the sources of a rollout back."""
+    lengths = rollout.sources.mask.sum(dim=1).tolist()
+    rows = rollout.sources.ids.tolist()
+    return policy.texts([row[:length] for row, length in zip(rows, lengths, strict=True)])
+
+
+def test_an_epoch_of_references_sees_every_source_once(policy: Policy, corpus: Corpus) -> None:
+    rounds = ReferenceRounds(policy, corpus, size=3, epochs=2, seed=1)
+    assert len(rounds) == 8
+    for epoch in (0, 4):
+        seen = Counter(
+            source for turn in range(4) for source in sources_of(rounds[epoch + turn], policy)
+        )
+        assert seen == Counter(example.source for example in EXAMPLES)
+
+
+def test_a_round_of_references_is_the_same_whenever_it_is_asked_for(
+    policy: Policy, corpus: Corpus
+) -> None:
+    forward = [ReferenceRounds(policy, corpus, 3, 2, seed=1)[index] for index in (5, 0)]
+    rounds = ReferenceRounds(policy, corpus, 3, 2, seed=1)
+    for index, before in zip((5, 0), forward, strict=True):
+        assert torch.equal(rounds[index].tokens, before.tokens)
+        assert torch.equal(rounds[index].sources.ids, before.sources.ids)
+
+
+def test_all_references_are_used_in_the_course_of_time(policy: Policy, corpus: Corpus) -> None:
+    rounds = ReferenceRounds(policy, corpus, 10, 12, seed=1)
+    seen = {
+        text
+        for index in range(len(rounds))
+        for text in policy.texts(
+            [
+                row[mask].tolist()
+                for row, mask in zip(
+                    rounds[index].tokens[:, 0], rounds[index].mask[:, 0], strict=True
+                )
+            ]
+        )
+    }
+    assert seen == set(SENTENCES)
+
+
+def test_a_rollout_is_cut_along_sources_and_never_along_candidates() -> None:
+    rollout = Rollout(
+        sources=_tokens(5, 4), tokens=torch.ones(5, 3, 7).long(), mask=torch.ones(5, 3, 7).bool()
+    )
+    assert [part.tokens.shape for part in rollout.cut(2 * 3 * 7)] == [
+        (2, 3, 7),
+        (2, 3, 7),
+        (1, 3, 7),
+    ]
+    assert [len(part) for part in rollout.cut(1)] == [1] * 5
+
+
+def _tokens(num_rows: int, width: int) -> Tokens:
+    return Tokens(ids=torch.ones(num_rows, width).long(), mask=torch.ones(num_rows, width).bool())
+
+
+def test_a_fresh_rollout_has_the_evaluators_scores_in_their_places(policy: Policy) -> None:
+    writer = CandidateWriter(policy, LengthEvaluator(), STRATEGY, with_greedy=True)
+    rollout = writer.write(EXAMPLES[:4], seed=5)
+    sources = policy.tokenize_sources([example.source for example in EXAMPLES[:4]])
+    keys = [example.id for example in EXAMPLES[:4]]
+    texts = generate(policy, sources, STRATEGY, 5, keys).texts
+    expected = [[len(text) / 100 for text in row] for row in texts]
+    assert rollout.rewards is not None
+    assert rollout.greedy_rewards is not None
+    assert rollout.rewards.tolist() == [pytest.approx(row) for row in expected]
+    assert rollout.greedy_rewards.shape == (4,)
+    assert rollout.diagnostics["reward"] == pytest.approx(np.mean(expected))
+    assert rollout.diagnostics["reward.half"] == pytest.approx(np.mean(expected) / 2)
+
+
+def test_an_evaluator_without_a_score_is_no_reward(policy: Policy) -> None:
+    class Silent(LengthEvaluator):
+        def score(self, samples: Sequence[Sample]) -> Scores:
+            return Scores(values=(None,) * len(samples))
+
+    with pytest.raises(EvaluatorError, match="length: no score for .* cannot be a reward"):
+        CandidateWriter(policy, Silent(), STRATEGY, with_greedy=False).write(EXAMPLES[:1], 1)
+
+
+@pytest.fixture
+def pool(policy: Policy, tmp_path: Path) -> Callable[..., tuple[Path, Path]]:
+    """Write a pool of all examples and rewards by a rule of the test's."""
+
+    def write(reward: Callable[[Example, int], float | None]) -> tuple[Path, Path]:
+        sources = policy.tokenize_sources([example.source for example in EXAMPLES])
+        written = generate(policy, sources, STRATEGY, 5, [example.id for example in EXAMPLES])
+        candidates, rewards = [], []
+        for row, example in enumerate(EXAMPLES):
+            for rank in range(3):
+                length = int(written.mask[row, rank].sum())
+                log_probs = written.log_probs[row, rank, :length].tolist()
+                candidates.append(
+                    Candidate(
+                        example_id=example.id,
+                        strategy="sample",
+                        rank=rank,
+                        text=written.texts[row][rank],
+                        token_ids=tuple(written.tokens[row, rank, :length].tolist()),
+                        token_log_probs=tuple(log_probs),
+                        log_prob=sum(log_probs),
+                        length=length,
+                    )
+                )
+                rewards.append(
+                    Reward(
+                        example_id=example.id,
+                        strategy="sample",
+                        rank=rank,
+                        reward=reward(example, rank),
+                    )
+                )
+        write_pool(tmp_path / "pool.parquet", candidates)
+        write_rewards(tmp_path / "rewards.parquet", rewards)
+        return tmp_path / "pool.parquet", tmp_path / "rewards.parquet"
+
+    return write
+
+
+CHOICE = PoolChoice(strategy="sample", greedy=None, num_sources=4, seed=1)
+
+
+def speaking(example: Example, rank: int) -> float:
+    """Odd examples earn by rank; even ones earn the same for all."""
+    return 0.3 * rank if int(example.id[-1]) % 2 else 0.5
+
+
+def test_the_first_round_takes_sources_with_signal_and_their_own_log_probs(
+    policy: Policy, corpus: Corpus, pool: Callable[..., tuple[Path, Path]]
+) -> None:
+    start = start_from_pool(policy, corpus, *pool(speaking), CHOICE)
+    rollout = start.rollout
+    assert start.num_sources == 10
+    assert start.silent == {f"train-{index}" for index in (0, 2, 4, 6, 8)}
+    assert rollout.rewards is not None
+    assert rollout.log_probs is not None
+    assert rollout.rewards.tolist() == [pytest.approx([0.0, 0.3, 0.6])] * 4
+    with torch.no_grad():
+        scores = policy.score(rollout.sources, rollout.tokens, rollout.mask).log_probs
+    assert torch.allclose(rollout.log_probs, scores, atol=1e-5)
+
+
+def test_a_pool_without_any_signal_is_refused(
+    policy: Policy, corpus: Corpus, pool: Callable[..., tuple[Path, Path]]
+) -> None:
+    with pytest.raises(DataError, match="each of the 10 sources earn the same"):
+        start_from_pool(policy, corpus, *pool(lambda *_: 0.5), CHOICE)
+
+
+def test_a_candidate_without_a_reward_is_refused(
+    policy: Policy, corpus: Corpus, pool: Callable[..., tuple[Path, Path]]
+) -> None:
+    with pytest.raises(DataError, match="no reward for candidate 0"):
+        start_from_pool(policy, corpus, *pool(lambda *_: None), CHOICE)
+
+
+def test_rewards_of_another_pool_are_refused(
+    policy: Policy, corpus: Corpus, pool: Callable[..., tuple[Path, Path]]
+) -> None:
+    candidates, rewards = pool(speaking)
+    others = [
+        Reward(example_id="train-0", strategy="sample", rank=rank, reward=0.1) for rank in range(2)
+    ]
+    write_rewards(rewards, others)
+    with pytest.raises(DataError, match="its rewards are not those of"):
+        start_from_pool(policy, corpus, candidates, rewards, CHOICE)
+
+
+def test_later_rounds_leave_silent_sources_out_and_can_be_resumed(
+    policy: Policy, corpus: Corpus, pool: Callable[..., tuple[Path, Path]]
+) -> None:
+    start = start_from_pool(policy, corpus, *pool(speaking), CHOICE)
+    writer = CandidateWriter(policy, LengthEvaluator(), STRATEGY, with_greedy=False)
+    plan = RoundPlan(num_rounds=6, sources_per_round=3, seed=1)
+
+    def rounds() -> CandidateRounds:
+        return CandidateRounds(writer, corpus, start.rollout, start.silent, plan)
+
+    assert rounds()[0] is start.rollout
+    through = rounds()
+    seen = [through[index] for index in range(1, 6)]
+    loud = {example.source for example in EXAMPLES if int(example.id[-1]) % 2}
+    assert {source for rollout in seen for source in sources_of(rollout, policy)} <= loud
+    assert torch.equal(rounds()[5].tokens, seen[4].tokens)
+    assert not torch.equal(seen[0].sources.ids, seen[1].sources.ids)
