@@ -1,6 +1,5 @@
 """What every stage shares: its name, its fingerprint, where it writes and how it fails."""
 
-import errno
 import json
 import shutil
 import sys
@@ -80,9 +79,8 @@ def open_stage(name: str) -> Iterator[Stage]:
     except GoaError as error:
         _fail(f"{name}: {error}")
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
-            raise
-        _fail(f"{name}: {error.filename or 'output'}: {error.strerror}; nothing was replaced")
+        # A full disk, a folder without permission: the machine's matter, not a fault of the code.
+        _fail(f"{name}: {error.filename or 'output'}: {error.strerror or error}")
 
 
 def _fail(message: str) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from goa.data.cleaning import REASONS
-from goa.data.words import num_words
 from goa.data.settings import SPLITS
+from goa.data.words import num_words
 from goa.records import Example
 
 

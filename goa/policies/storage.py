@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForSeq2SeqLM, GenerationConfig
 
 from goa.errors import PolicyError
@@ -64,9 +65,16 @@ def load_policy(name: str | Path, device: torch.device, revision: str | None = N
 
 
 def save_policy(policy: Policy, folder: Path) -> None:
-    """Save a policy so that plain transformers load it and generate the same text."""
+    """Save a policy so that plain transformers load it and generate the same text.
+
+    Raises:
+        PolicyError: the disk refuses.
+    """
     policy.model.generation_config = generation_config(policy)
-    policy.model.save_pretrained(folder)
+    try:
+        policy.model.save_pretrained(folder)
+    except SafetensorError as error:
+        raise PolicyError(f"{folder}: cannot write the weights: {first_line(error)}") from None
     policy.tokenizer.save_pretrained(folder)
 
 

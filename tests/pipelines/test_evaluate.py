@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from goa.data.corpus import CorpusWriter, split_path
+from goa.decoding.generation import generate
 from goa.decoding.settings import GreedySettings, SampleSettings
 from goa.errors import PolicyError, SettingsError
 from goa.evaluation.storage import load_evaluation
@@ -92,6 +93,18 @@ def test_evaluating_twice_writes_the_same_files(stage: Stage) -> None:
     evaluate_policy(stage, "mle")
 
     assert [Path(name).read_bytes() for name in files] == before
+
+
+def test_outputs_are_the_first_candidates_drawn_with_the_run_s_seed(
+    stage: Stage, policy: Policy
+) -> None:
+    evaluate_policy(stage, "mle")
+    outputs = load_evaluation(Path("out/evaluations/mle")).outputs
+    strategy = SampleSettings(kind="sample", num_candidates=2, max_tokens=6)
+    sources = policy.tokenize_sources([example.source for example in EXAMPLES])
+    candidates = generate(policy, sources, strategy, 7, [example.id for example in EXAMPLES])
+
+    assert outputs["sample"] == tuple(first for first, _ in candidates.texts)
 
 
 def test_progress_is_told_for_each_strategy(stage: Stage) -> None:

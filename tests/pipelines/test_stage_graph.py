@@ -76,9 +76,7 @@ def test_it_depends_on_no_goa_file_that_it_does_not_import(
 
 
 def test_every_section_of_the_parameters_is_read_by_a_stage_or_says_how_stages_are_run() -> None:
-    read = {
-        str(key).partition(".")[0] for stage in DEFINITIONS.values() for key in stage["params"]
-    }
+    read = {str(key).partition(".")[0] for stage in DEFINITIONS.values() for key in stage["params"]}
     assert read | NOT_STAGES >= set(PARAMS)
     assert set(PARAMS) | NOT_STAGES >= read
     assert set(Params.model_fields) == read | NOT_STAGES

@@ -66,7 +66,7 @@ def build(kind: str) -> Evaluator:
 
 @every_kind
 def test_any_text_has_values_that_keep_to_the_contract(kind: str) -> None:
-    @settings(deadline=None, max_examples=50)
+    @settings(deadline=None, max_examples=25)
     @given(batches)
     def hold(samples: list[Sample]) -> None:
         scores = checked_score(build(kind), samples)
@@ -79,7 +79,7 @@ def test_any_text_has_values_that_keep_to_the_contract(kind: str) -> None:
 
 @every_kind
 def test_permuting_samples_permutes_scores(kind: str) -> None:
-    @settings(deadline=None, max_examples=50)
+    @settings(deadline=None, max_examples=25)
     @given(batches, st.randoms(use_true_random=False))
     def hold(samples: list[Sample], rng: random.Random) -> None:
         order = rng.sample(range(len(samples)), len(samples))
@@ -99,7 +99,7 @@ def test_what_was_scored_before_and_beside_a_sample_changes_nothing(kind: str, s
 
 @every_kind
 def test_the_corpus_score_of_any_text_is_in_the_unit_interval(kind: str) -> None:
-    @settings(deadline=None, max_examples=50)
+    @settings(deadline=None, max_examples=25)
     @given(batches.filter(bool))
     def hold(samples: list[Sample]) -> None:
         evaluator = build(kind)

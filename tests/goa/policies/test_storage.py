@@ -12,7 +12,8 @@ from goa.decoding.generation import generate
 from goa.decoding.settings import GreedySettings
 from goa.errors import PolicyError
 from goa.policies.policy import Policy
-from goa.policies.storage import load_policy, save_policy
+from goa.policies.settings import PretrainedPolicySettings, ScratchPolicySettings
+from goa.policies.storage import create_policy, load_policy, save_policy
 from tests.conftest import SENTENCES
 
 CPU = torch.device("cpu")
@@ -71,3 +72,23 @@ def test_a_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path)
     with pytest.raises(PolicyError, match="no usable tokenizer"):
         load_policy(tmp_path, CPU)
+
+
+def test_a_policy_starts_from_a_pretrained_folder_as_it_is(policy: Policy, tmp_path: Path) -> None:
+    save_policy(policy, tmp_path)
+    settings = PretrainedPolicySettings(kind="pretrained", name=str(tmp_path))
+    created = create_policy(settings, tmp_path / "not looked at", seed=9, device=CPU)
+    for name, tensor in policy.model.named_parameters():
+        assert torch.equal(tensor, created.model.get_parameter(name))
+
+
+def test_a_policy_from_scratch_follows_from_its_seed(policy: Policy, tmp_path: Path) -> None:
+    policy.tokenizer.save_pretrained(tmp_path)
+    settings = ScratchPolicySettings(kind="scratch", d_model=16, num_heads=2, d_ff=32, num_layers=1)
+
+    def weights(seed: int) -> torch.Tensor:
+        created = create_policy(settings, tmp_path, seed, CPU)
+        return torch.cat([tensor.flatten() for tensor in created.model.parameters()])
+
+    assert torch.equal(weights(1), weights(1))
+    assert not torch.equal(weights(1), weights(2))

@@ -213,20 +213,30 @@ def test_a_publisher_killed_half_way_is_completed_by_the_next(  # noqa: PLR0917
     assert len(run.inputs.dataset_inputs) == 1
 
 
-def test_histories_and_parameters_beyond_one_request_arrive_whole(
+def test_no_request_is_larger_than_servers_take_and_all_arrive(
     publisher: Publisher,
     pipeline: str,
     stage: StageRun,
     store: Store,
     runs: Callable[[], dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     long = [Point(step=step, time=1.0, values={"a": 1.0, "b": 2.0}) for step in range(700)]
     many = {f"p{number}": "1" for number in range(130)}
+    sizes: list[tuple[str, int]] = []
+    original = publisher._client.log_batch
 
+    def watch(run_id: str, **items: list[Any]) -> None:
+        sizes.extend((kind, len(batch)) for kind, batch in items.items())
+        original(run_id, **items)
+
+    monkeypatch.setattr(publisher._client, "log_batch", watch)
     publisher.publish(replace(stage, history=long, params=many, tags=many), pipeline)
 
+    assert max(size for kind, size in sizes if kind == "metrics") <= 1000
+    assert max(size for kind, size in sizes if kind != "metrics") <= 100
     run = runs()["finetune@bleu"]
-    assert [len(found) for found in points(store, run).values()][:2] == [700, 700]
+    assert [len(points(store, run)[name]) for name in "ab"] == [700, 700]
     assert len(run.data.params) == 130
     assert many.keys() <= run.data.tags.keys()
 
@@ -310,6 +320,17 @@ def test_closing_a_pipeline_twice_adds_nothing(
 
     assert runs()["monday"].to_dictionary() == once
     assert once["info"]["status"] == "FINISHED"
+
+
+def test_a_pipeline_keeps_the_parameters_it_was_first_closed_with(
+    publisher: Publisher, pipeline: str, stage: StageRun, runs: Callable[[], dict[str, Any]]
+) -> None:
+    publisher.close_pipeline(pipeline, replace(stage, key="lock-1"))
+    changed = {"finetune.rounds": "90", "seed": "17"}
+
+    publisher.close_pipeline(pipeline, replace(stage, key="lock-2", params=changed))
+
+    assert runs()["monday"].data.params == {"finetune.rounds": "60", "seed": "17"}
 
 
 def test_without_an_execution_the_one_of_the_same_lock_file_is_taken(

@@ -9,7 +9,7 @@ import sacrebleu
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from goa.data.demo import demo_example, demo_examples
-from goa.data.demo.lexicon import ASPECTS, GENERAL
+from goa.data.demo.lexicon import ASPECTS, GENERAL, Aspect
 from goa.data.demo.places import AREAS, COMPANY, KINDS, ROUTES
 from goa.records import Example
 
@@ -116,6 +116,27 @@ def test_a_text_keeps_to_its_tense(references):
         described = reference.replace("Going there was a mistake", "")
 
         assert visit or not re.search(r"\b(was|were|had)\b", described), reference
+
+
+def test_a_clear_verdict_grants_the_other_side_its_point_first(examples):
+    """One bad fact of a recommended place is said before the good ones, and the other way round."""
+    for example in examples:
+        sign = {"recommended": 1, "avoid": -1, "mixed": 0}[str(_value(example, "verdict"))]
+        levels = {
+            aspect: value.level * sign
+            for aspect in ASPECTS.values()
+            for value in aspect.values
+            if value.word == _value(example, aspect.key)
+        }
+        if min(levels.values()) < 0:
+            for reference in example.references:
+                first = min(levels, key=lambda aspect: _place_of(aspect, reference))
+                assert levels[first] < 0, reference
+
+
+def _place_of(aspect: Aspect, text: str) -> int:
+    text = text.replace("coffee house", "cafe")
+    return min(text.find(noun.text) for noun in aspect.nouns if noun.text in text)
 
 
 def test_a_price_is_worded_by_what_one_gets_for_it(examples):

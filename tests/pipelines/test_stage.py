@@ -1,0 +1,141 @@
+"""A stage writes whole outputs or none, and fails with one message."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from goa.errors import DataError
+from pipelines.stage import Stage, open_stage
+
+DVC_YAML = """
+stages:
+  one:
+    cmd: python -m nothing
+    deps: [code, raw.txt]
+    params: [rate]
+    outs: [out/one]
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand in a DVC project of one stage."""
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code/part.py").write_text("x = 1\n")
+    (tmp_path / "raw.txt").write_text("raw\n")
+    (tmp_path / "params.yaml").write_text("rate: 1\nelsewhere: 1\n")
+    (tmp_path / "dvc.yaml").write_text(DVC_YAML)
+    subprocess.run(["dvc", "init", "--no-scm", "-q"], cwd=tmp_path, check=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def fingerprint() -> str:
+    with open_stage("one") as stage:
+        return stage.fingerprint
+
+
+def test_an_output_appears_whole_at_the_end(project: Path) -> None:
+    path = Path("out/one")
+    path.mkdir(parents=True)
+    (path / "old").write_text("old")
+    with open_stage("one") as stage, stage.output(path) as temporary:
+        temporary.mkdir()
+        (temporary / "new").write_text("new")
+        assert [child.name for child in path.iterdir()] == ["old"]
+    assert [child.name for child in path.iterdir()] == ["new"]
+
+
+def test_a_stage_that_fails_half_way_leaves_the_output_as_it_was(project: Path) -> None:
+    def fail(stage: Stage) -> None:
+        with stage.output(Path("out/one")) as temporary:
+            temporary.write_text("half")
+            raise DataError("line 3 is not JSON")
+
+    with pytest.raises(SystemExit), open_stage("one") as stage:
+        fail(stage)
+    assert not Path("out/one").exists()
+    with open_stage("one") as stage, stage.output(Path("out/one")) as temporary:
+        assert not temporary.exists()
+        temporary.write_text("whole")
+    assert Path("out/one").read_text() == "whole"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (DataError("a.tsv, line 3: 2 columns, expected 3"), "one: a.tsv, line 3: 2 columns"),
+        (OSError(28, "No space left on device", "out/x"), "one: out/x: No space left on device"),
+    ],
+)
+def test_an_error_is_one_message_and_exit_code_2(
+    project: Path, capsys: pytest.CaptureFixture[str], error: Exception, said: str
+) -> None:
+    with pytest.raises(SystemExit) as caught, open_stage("one"):
+        raise error
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.startswith(f"error: {said}")
+
+
+def test_a_fault_of_the_code_is_not_hidden(project: Path) -> None:
+    with pytest.raises(ZeroDivisionError), open_stage("one"):
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda: Path("code/part.py").write_text("x = 2\n"),
+        lambda: Path("code/new.py").write_text(""),
+        lambda: Path("raw.txt").write_text("other\n"),
+        lambda: Path("params.yaml").write_text("rate: 2\nelsewhere: 1\n"),
+        lambda: Path("dvc.yaml").write_text(DVC_YAML.replace("nothing", "something")),
+    ],
+    ids=["code", "new code", "data", "parameter", "command"],
+)
+def test_another_fingerprint_has_other_checkpoints(
+    project: Path, change: Callable[[], object]
+) -> None:
+    before = fingerprint()
+    change()
+    assert fingerprint() != before
+
+
+def test_what_the_stage_does_not_depend_on_leaves_the_fingerprint(project: Path) -> None:
+    before = fingerprint()
+    Path("params.yaml").write_text("rate: 1\nelsewhere: 2\n")
+    Path("code/__pycache__").mkdir()
+    Path("code/__pycache__/part.pyc").write_text("")
+    assert fingerprint() == before
+
+
+def test_the_mark_of_a_finished_stage_is_there_only_if_it_finished(project: Path) -> None:
+    done = Path(".goa/done/one")
+    with open_stage("one") as stage:
+        assert not done.exists()
+    assert done.read_text() == stage.fingerprint
+    with pytest.raises(SystemExit), open_stage("one"):
+        raise DataError("x")
+    assert not done.exists()
+
+
+def test_checkpoints_go_when_the_stage_has_finished_and_stay_when_it_fails(project: Path) -> None:
+    def fail(stage: Stage) -> None:
+        stage.checkpoints.mkdir(parents=True)
+        raise DataError("x")
+
+    with pytest.raises(SystemExit), open_stage("one") as stage:
+        fail(stage)
+    assert stage.checkpoints.is_dir()
+    with open_stage("one") as again:
+        assert again.checkpoints == stage.checkpoints
+    assert not stage.checkpoints.exists()
+
+
+def test_metrics_are_json(project: Path) -> None:
+    with open_stage("one") as stage:
+        stage.metrics(Path("metrics/one.json"), {"loss": 0.5})
+    assert json.loads(Path("metrics/one.json").read_text()) == {"loss": 0.5}

@@ -1,0 +1,170 @@
+"""The whole graph on a tiny corpus: from nothing to the comparison, as a user would run it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+PROJECT = Path(__file__).parents[1]
+pytestmark = pytest.mark.xdist_group("end_to_end")
+
+TINY: dict[str, Any] = {
+    "data": {"corpus": {"kind": "demo", "num_examples": 240}},
+    "policy": {"d_model": 16, "num_layers": 1, "num_heads": 2, "d_ff": 32, "vocab_size": 300},
+    "pretrain": {"epochs": 2, "validation": {"every": 2}},
+    "generate": {
+        "num_sources": 30,
+        "strategies": {
+            "greedy": {"kind": "greedy", "max_tokens": 12},
+            "sample": {"kind": "sample", "num_candidates": 4, "max_tokens": 12},
+        },
+    },
+    "finetune": {
+        "rounds": 4,
+        "sources_per_round": 8,
+        "candidates": {"num_candidates": 4, "max_tokens": 12},
+        "validation": {"every": 2, "num_sources": 8},
+    },
+    "evaluate": {
+        "strategies": {
+            "greedy": {"kind": "greedy", "max_tokens": 12},
+            "beam": {"kind": "beam", "num_beams": 2, "max_tokens": 12},
+        }
+    },
+    "compare": {"resamples": 50, "num_examples": 3},
+}
+ARMS = ["bleu", "rouge", "rule"]
+
+
+def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Change some keys of nested mappings; a mapping of strategies is replaced whole."""
+    merged = dict(base)
+    for key, value in changes.items():
+        inner = isinstance(value, dict) and key != "strategies" and isinstance(base.get(key), dict)
+        merged[key] = merge(base[key], value) if inner else value
+    return merged
+
+
+def make_project(folder: Path) -> Path:
+    """Copy what a user would have, with parameters that run in seconds."""
+    for name in ("goa", "pipelines"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(PROJECT / name, folder / name, ignore=ignored)
+    for name in ("dvc.yaml", ".dvcignore", "params.yaml", ".gitignore"):
+        shutil.copy(PROJECT / name, folder / name)
+    change_params(folder, TINY)
+    return folder
+
+
+def change_params(folder: Path, changes: dict[str, Any]) -> None:
+    path = folder / "params.yaml"
+    path.write_text(yaml.safe_dump(merge(yaml.safe_load(path.read_text()), changes)))
+
+
+def run(folder: Path, *argv: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command of the environment's in the project, without a terminal."""
+    binaries = str(Path(sys.executable).parent)
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("PYTEST")
+    } | {
+        "PATH": os.pathsep.join([binaries, os.environ["PATH"]]),
+        "PYTHONPATH": str(folder),
+        "DVC_NO_ANALYTICS": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    return subprocess.run(
+        argv, cwd=folder, env=environment, capture_output=True, text=True, timeout=280, check=False
+    )
+
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a project after `goa run`, without a git checkout."""
+    folder = make_project(tmp_path_factory.mktemp("project"))
+    done = run(folder, "goa", "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder / "said").write_text(done.stdout)
+    return folder
+
+
+def stale(folder: Path) -> set[str]:
+    """Ask DVC which stages are stale by themselves."""
+    done = run(folder, "dvc", "status", "--json")
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout))
+
+
+def test_one_command_ends_with_a_comparison_of_every_policy_by_every_metric(
+    project: Path,
+) -> None:
+    comparison = json.loads((project / "out/comparison/comparison.json").read_text())
+    text = json.dumps(comparison)
+    for name in ["mle", *ARMS]:
+        assert (project / "out/policies" / name / "model.safetensors").exists()
+        assert (project / "metrics/evaluate" / f"{name}.json").exists()
+        assert f'"{name}"' in text
+    report = (project / "out/comparison/report.md").read_text()
+    said = (project / "said").read_text()
+    for name in ["mle", *ARMS]:
+        assert name in report
+        assert name in said
+    assert "out/comparison/report.md" in said
+
+
+def test_nothing_is_left_to_do_and_no_half_made_output_lies_about(project: Path) -> None:
+    assert stale(project) == set()
+    assert not [path for path in (project / ".goa/unfinished").rglob("*") if path.is_file()]
+    assert not list((project / ".goa/checkpoints").glob("*/*"))
+
+
+def test_one_evaluators_settings_make_stale_only_what_depends_on_them(project: Path) -> None:
+    before = (project / "params.yaml").read_text()
+    change_params(project, {"evaluators": {"rule": {"diversity": 0.4}}})
+    try:
+        # Every policy is measured by every evaluator, so every evaluation depends on the rule.
+        assert stale(project) == {
+            "score@rule",
+            "finetune@rule",
+            "evaluate_mle",
+            *(f"evaluate@{name}" for name in ARMS),
+            "compare",
+        }
+    finally:
+        (project / "params.yaml").write_text(before)
+
+
+def test_the_divergence_starts_at_zero_and_history_is_kept(project: Path) -> None:
+    header, *rows = (project / "out/history/bleu.csv").read_text().splitlines()
+    assert header.split(",")[0] == "update"
+    assert {"validation_reward", "kl", "entropy", "length", "reward"} <= set(header.split(","))
+    assert [row.split(",")[0] for row in rows] == ["0", "2", "4"]
+
+
+def test_bad_settings_end_with_one_message_and_exit_code_2(tmp_path: Path) -> None:
+    folder = make_project(tmp_path)
+    change_params(folder, {"finetune": {"round": 3}, "pretrain": {"epochs": 0}})
+    done = run(folder, "goa", "run")
+    assert done.returncode == 2
+    assert "finetune.round: unknown setting; did you mean rounds?" in done.stderr
+    assert "pretrain.epochs" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (folder / "out").exists()
+
+
+def test_a_stage_run_alone_says_what_it_lacks(tmp_path: Path) -> None:
+    folder = make_project(tmp_path)
+    assert run(folder, "dvc", "init", "--no-scm", "-q").returncode == 0
+    done = run(folder, sys.executable, "-m", "pipelines.pretrain")
+    assert done.returncode == 2
+    assert "out/data: missing" in done.stderr
+    assert "Traceback" not in done.stderr
