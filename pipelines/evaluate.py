@@ -3,7 +3,6 @@
 ``evaluate_mle`` is the same for the policy before fine-tuning.
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from goa.policies.settings import ComputeSettings
 from goa.policies.storage import load_policy
 from goa.records import Example
 from goa.settings import read_sections
-from pipelines.stage import PARAMS, Stage, open_stage
+from pipelines.stage import PARAMS, Stage, open_stage, stage_argument
 
 DIGITS = 6
 """Digits of a score that `dvc metrics` shows."""
@@ -30,7 +29,7 @@ DIGITS = 6
 
 def main() -> None:
     """Run the stage."""
-    name = sys.argv[1]
+    name = stage_argument()
     with open_stage("evaluate_mle" if name == "mle" else f"evaluate@{name}") as stage:
         evaluate_policy(stage, name)
 

@@ -1,6 +1,5 @@
 """Stage ``finetune@E``: raise the expected score that evaluator E gives the policy's outputs."""
 
-import sys
 from pathlib import Path
 
 from goa.data.corpus import open_split
@@ -16,13 +15,13 @@ from goa.settings import read_sections
 from goa.trainer.finetuning import FinetuneSettings
 from goa.trainer.loop import Progress, Trainer
 from goa.trainer.reward_validation import RewardValidation
-from pipelines.stage import PARAMS, Stage, open_stage
+from pipelines.stage import PARAMS, Stage, open_stage, stage_argument
 from pipelines.training import save_training, train
 
 
 def main() -> None:
     """Run the stage."""
-    name = sys.argv[1]
+    name = stage_argument()
     with open_stage(f"finetune@{name}") as stage:
         finetune(stage, name)
 

@@ -26,18 +26,18 @@ from typing import IO, Any
 from goa.errors import GoaError, TrackingError
 from goa.settings import read_yaml, validate
 from goa.tracking.publisher import EXECUTION, LOCK_HASH, LiveRun, Publisher
-from goa.tracking.records import Point, StageRun
+from goa.tracking.records import StageRun
 from goa.tracking.settings import TrackingSettings
 from goa.tracking.spool import follow_spool
 from goa.tracking.store import Store, connect, find_store
 from pipelines.graph import lock_entries, read_graph
 from pipelines.results import (
     COMPARISON,
-    STEP_COLUMN,
     Result,
     final_metrics,
     git_tags,
     live_key,
+    spooled_point,
     stage_run,
 )
 
@@ -182,7 +182,7 @@ class Follower:
         """
         for path in self._spools():
             records, offset = follow_spool(path, self._offsets.get(path, 0))
-            points = [_point(record) for record in records if record["kind"] == "metrics"]
+            points = [spooled_point(record) for record in records if record["kind"] == "metrics"]
             if points:
                 with _sole_publisher(self._root):
                     self._run(path).log(points)
@@ -284,11 +284,6 @@ def _sole_publisher(root: Path) -> Iterator[None]:
     with (root / ".goa" / "publish.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _point(record: Mapping[str, Any]) -> Point:
-    values = {name: value for name, value in record["values"].items() if name != STEP_COLUMN}
-    return Point(step=record["step"], time=record["time"], values=values)
 
 
 def main() -> None:

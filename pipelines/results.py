@@ -67,8 +67,10 @@ def stage_run(result: Result, tags: Mapping[str, str]) -> StageRun:
     rows = [row for path in result.outputs(HISTORY) for row in _history(result.root / path)]
     spool = _matching_spool(result, rows)
     records = read_spool(spool) if spool else []
+    spooled = [spooled_point(record) for record in records if record["kind"] == "metrics"]
+    times = {point.step: point.time for point in spooled}
     ended = max([_written(result), *(record["time"] for record in records)])
-    times = {record["step"]: record["time"] for record in records if record["kind"] == "metrics"}
+    curves = [Point(step=step, time=times.get(step, ended), values=row) for step, row in rows]
     policies = result.outputs(POLICIES)
     return StageRun(
         stage=result.stage,
@@ -76,9 +78,7 @@ def stage_run(result: Result, tags: Mapping[str, str]) -> StageRun:
         live_key=live_key(spool) if spool else None,
         params=result.params,
         metrics=final_metrics(result),
-        history=[
-            Point(step=step, time=times.get(step, ended), values=values) for step, values in rows
-        ],
+        history=[*curves, *spooled],
         artifacts=[result.root / path for path in result.outputs(*KEPT)],
         model=_served(result.root / policies[0]) if policies else None,
         datasets={
@@ -88,6 +88,12 @@ def stage_run(result: Result, tags: Mapping[str, str]) -> StageRun:
         started=records[0]["time"] if records else ended,
         ended=ended,
     )
+
+
+def spooled_point(record: Mapping[str, Any]) -> Point:
+    """Read a spool's record of metrics."""
+    values = {name: value for name, value in record["values"].items() if name != STEP_COLUMN}
+    return Point(step=record["step"], time=record["time"], values=values)
 
 
 def live_key(spool: Path) -> str:

@@ -1,6 +1,5 @@
 """Stage ``score@E``: what evaluator E thinks of the candidate pool."""
 
-import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -18,7 +17,7 @@ from goa.evaluators.table import EvaluatorName, EvaluatorSettings, build_evaluat
 from goa.records import Example, Sample
 from goa.settings import read_sections
 from goa.tracking.progress import Task
-from pipelines.stage import PARAMS, Stage, open_stage
+from pipelines.stage import PARAMS, Stage, open_stage, stage_argument
 
 POOL = Path("out/pool.parquet")
 CANDIDATES_PER_BATCH = 512
@@ -26,7 +25,7 @@ CANDIDATES_PER_BATCH = 512
 
 def main() -> None:
     """Run the stage."""
-    name = sys.argv[1]
+    name = stage_argument()
     with open_stage(f"score@{name}") as stage:
         score_pool(stage, name)
 

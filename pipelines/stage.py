@@ -83,6 +83,14 @@ def open_stage(name: str) -> Iterator[Stage]:
         _fail(f"{name}: {error.filename or 'output'}: {error.strerror or error}")
 
 
+def stage_argument() -> str:
+    """Take the one name that a stage's command line has, such as the evaluator's."""
+    if len(sys.argv) != 2:
+        sys.stderr.write(f"usage: python {sys.argv[0]} NAME, as in dvc.yaml\n")
+        raise SystemExit(2)
+    return sys.argv[1]
+
+
 def _fail(message: str) -> None:
     sys.stderr.write(f"error: {message}\n")
     raise SystemExit(2)

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -168,3 +169,69 @@ def test_a_stage_run_alone_says_what_it_lacks(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "out/data: missing" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.long
+def test_dvc_repro_ends_with_the_same_lock(project: Path, tmp_path: Path) -> None:
+    folder = make_project(tmp_path)
+    assert run(folder, "dvc", "init", "--no-scm", "-q").returncode == 0
+    done = run(folder, "dvc", "repro")
+    assert done.returncode == 0, done.stdout + done.stderr
+    ours, theirs = (yaml.safe_load((path / "dvc.lock").read_text()) for path in (project, folder))
+    assert ours == theirs
+
+
+@pytest.mark.long
+def test_a_stage_that_is_killed_goes_on_and_ends_with_the_same_policy(
+    project: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(project, folder)
+    change_params(folder, {"finetune": {"rounds": 40}})
+    argv = [sys.executable, "-m", "pipelines.finetune", "bleu"]
+    weights = folder / "out/policies/bleu/model.safetensors"
+    assert run(folder, *argv).returncode == 0
+    expected = weights.read_bytes()
+    shutil.rmtree(folder / "out/policies/bleu")
+
+    environment = os.environ | {"PYTHONPATH": str(folder)}
+    started = subprocess.Popen(argv, cwd=folder, env=environment)
+    checkpoints = folder / ".goa/checkpoints/finetune@bleu"
+    while not list(checkpoints.glob("*/0*")):
+        assert started.poll() is None
+        time.sleep(0.05)
+    started.kill()
+    started.wait()
+    assert not weights.exists()
+    first = min(int(path.name) for path in checkpoints.glob("*/0*"))
+    assert first < 40
+    assert run(folder, *argv).returncode == 0
+    assert weights.read_bytes() == expected
+    assert not list(checkpoints.glob("*"))
+
+
+@pytest.mark.long
+def test_experiments_metrics_and_plots_work_as_dvcs_users_expect(
+    project: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(project, folder)
+    (folder / ".dvc/config.local").unlink(missing_ok=True)
+    (folder / ".dvc/config").write_text("")
+    for command in (
+        ["git", "init", "-q"],
+        ["git", "add", "-A"],
+        ["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "all"],
+    ):
+        assert run(folder, *command).returncode == 0
+    done = run(folder, "dvc", "exp", "run", "-n", "other", "-S", "compare.num_examples=2")
+    assert done.returncode == 0, done.stderr
+    shown = run(folder, "dvc", "exp", "show", "--json", "--no-pager")
+    assert '"other"' in shown.stdout
+    assert "validation_reward" in shown.stdout
+    changed = run(folder, "dvc", "exp", "run", "-S", "seed=18", "score@rule")
+    assert changed.returncode == 0, changed.stderr
+    differences = json.loads(run(folder, "dvc", "metrics", "diff", "--json").stdout)
+    assert "metrics/prepare.json" in differences["diff"] or differences["diff"]
+    plots = run(folder, "dvc", "plots", "show", "--json", "out/history/bleu.csv")
+    assert "validation_reward" in plots.stdout

@@ -49,7 +49,7 @@ class StageRun:
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Final metrics by name."""
     history: Sequence[Point] = ()
-    """Metrics by step."""
+    """Metrics by step; of two points with the same step and name the first counts."""
     artifacts: Sequence[Path] = ()
     """Files and folders to keep with the run."""
     model: ServedModel | None = None

@@ -275,6 +275,15 @@ def test_points_have_the_time_at_which_they_were_spooled(project: Project) -> No
     assert run.info.start_time == found[0]
 
 
+def test_what_only_the_spool_says_is_published_too(project: Project) -> None:
+    spool = Spool(project.root / ".goa" / "spool" / "compare" / "abc123.jsonl")
+    spool.metrics(0, {"pairs_per_second": 12.5})
+
+    publish(project.root, "monday")
+
+    assert project.points("compare", "pairs_per_second") == [(0, 12.5)]
+
+
 def test_the_spool_of_another_result_is_not_taken_for_this_one(project: Project) -> None:
     project.spool().metrics(0, {"loss": 9.0})
     assert stage_run(_result(project, "pretrain"), {}).live_key is None
