@@ -67,6 +67,7 @@ def open_stage(name: str) -> Iterator[Stage]:
     the stage has finished with this fingerprint, so that its outputs can be committed even if DVC
     itself was stopped.
     """
+    _silence_foreign_bars()
     try:
         key = fingerprint(stage_definition(name))
         spool = Spool(STATE / "spool" / name / f"{key}.jsonl")
@@ -89,6 +90,13 @@ def stage_argument() -> str:
         sys.stderr.write(f"usage: python {sys.argv[0]} NAME, as in dvc.yaml\n")
         raise SystemExit(2)
     return sys.argv[1]
+
+
+def _silence_foreign_bars() -> None:
+    """Switch off the bars that transformers draws while it reads and writes weights."""
+    transformers = sys.modules.get("transformers")
+    if transformers is not None:
+        transformers.utils.logging.disable_progress_bar()
 
 
 def _fail(message: str) -> None:

@@ -41,7 +41,7 @@ TINY: dict[str, Any] = {
     },
     "compare": {"resamples": 50, "num_examples": 3},
 }
-ARMS = ["bleu", "rouge", "rule"]
+ARMS = ["bleu", "rougeL", "rule"]
 
 
 def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -66,7 +66,9 @@ def make_project(folder: Path) -> Path:
 
 def change_params(folder: Path, changes: dict[str, Any]) -> None:
     path = folder / "params.yaml"
-    path.write_text(yaml.safe_dump(merge(yaml.safe_load(path.read_text()), changes)))
+    path.write_text(
+        yaml.safe_dump(merge(yaml.safe_load(path.read_text()), changes), sort_keys=False)
+    )
 
 
 def run(folder: Path, *argv: str) -> "subprocess.CompletedProcess[str]":

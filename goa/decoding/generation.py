@@ -93,7 +93,7 @@ def _beam(policy: Policy, sources: Tokens, strategy: BeamSettings, limit: int) -
             num_beams=strategy.num_beams,
             num_return_sequences=strategy.num_candidates,
             length_penalty=strategy.length_penalty,
-            max_new_tokens=limit,
+            max_length=limit + 1,  # theirs counts the start token
             do_sample=False,
             decoder_start_token_id=policy.start_id,
             eos_token_id=policy.end_id,
