@@ -47,6 +47,10 @@ def is_held(path: Path) -> bool:
     return descriptor is None
 
 
+def is_written(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
+
+
 def running(path: Path) -> list[int]:
     """List those processes named in a file that still run."""
     found = []
@@ -166,7 +170,7 @@ def test_cancelling_ends_every_process_of_the_stage(toy) -> None:
 
     async def cancel() -> None:
         task = asyncio.create_task(run_graph([], 2, ignore, root=toy.root))
-        while not pids.exists():
+        while not is_written(pids):
             await asyncio.sleep(0.02)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -184,7 +188,7 @@ def start_hanging(toy) -> "subprocess.Popen[bytes]":
         f"asyncio.run(run_graph([], 2, lambda *_: None, root=pathlib.Path({str(toy.root)!r})))"
     )
     process = subprocess.Popen([sys.executable, "-c", code])
-    assert eventually((toy.root / "prepare.pids").exists)
+    assert eventually(lambda: is_written(toy.root / "prepare.pids"))
     return process
 
 
