@@ -96,10 +96,9 @@ class Checkpoints:
                 return checkpoint
         return None
 
-    def clear(self) -> None:
-        """Delete all checkpoints: the run is complete and its outputs are saved."""
-        for folder in self._folders():
-            shutil.rmtree(folder, ignore_errors=True)
+    def newest_step(self) -> int:
+        """Name the step of the newest checkpoint without reading it; 0 if there is none."""
+        return max((int(folder.name) for folder in self._folders()), default=0)
 
     def _folders(self) -> list[Path]:
         return sorted(path for path in self.folder.iterdir() if path.name.isdigit())

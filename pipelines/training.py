@@ -17,10 +17,10 @@ from pipelines.stage import Stage
 class _Watcher:
     """Passes what the trainer says on to the stage's progress bar and spool."""
 
-    def __init__(self, task: Task, spool: Spool) -> None:
+    def __init__(self, task: Task, spool: Spool, done: int) -> None:
         self._task = task
         self._spool = spool
-        self._done = 0
+        self._done = done
 
     def advance(self, done: int, note: str) -> None:
         self._task.advance(done - self._done, note)
@@ -44,11 +44,11 @@ def train(
     Raises:
         GoaError: training cannot go on, or another process trains from these checkpoints.
     """
-    with (
-        Checkpoints(stage.checkpoints) as checkpoints,
-        stage.progress.task(stage.name, len(rounds), "updates") as task,
-    ):
-        return trainer.run(rounds, validate, settings, checkpoints, _Watcher(task, stage.spool))
+    with Checkpoints(stage.checkpoints) as checkpoints:
+        done = checkpoints.newest_step()
+        with stage.progress.task(stage.name, len(rounds), "updates", done) as task:
+            watcher = _Watcher(task, stage.spool, done)
+            return trainer.run(rounds, validate, settings, checkpoints, watcher)
 
 
 def save_training(stage: Stage, trainer: Trainer, progress: Progress, policy: str) -> None:

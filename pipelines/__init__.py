@@ -1,0 +1,1 @@
+"""The application over goa: stages, the runner, flows, publishing, the command line."""
