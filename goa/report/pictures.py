@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LinearSegmentedColormap, Normalize, SymLogNorm
+from matplotlib.colors import LinearSegmentedColormap, Normalize, SymLogNorm, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
+from matplotlib.typing import ColorType
 
 from goa.report.comparison import Cell, Comparison
 from goa.report.history import History
@@ -125,7 +125,7 @@ def _draw_cell(axes: Axes, place: tuple[int, int], cell: Cell, norm: Normalize |
     """Draw one square: colour, change in points, mark; framed where trained on = measured by."""
     delta = cell.change.delta if cell.change else None
     corner = (place[0] - 0.5, place[1] - 0.5)
-    colour: object = NO_DIRECTION
+    colour: ColorType = NO_DIRECTION
     if norm is not None and delta is not None:
         colour = WORSE_TO_BETTER(norm(100 * delta))
     axes.add_patch(Rectangle(corner, 1, 1, facecolor=colour, edgecolor="white", linewidth=1.5))
@@ -160,8 +160,8 @@ def _limit(comparison: Comparison) -> float:
     return max([LINEAR_POINTS, *deltas])
 
 
-def _is_dark(colour: object) -> bool:
-    red, green, blue = np.asarray(colour)[:3]
+def _is_dark(colour: ColorType) -> bool:
+    red, green, blue = to_rgb(colour)
     return bool(0.299 * red + 0.587 * green + 0.114 * blue < 0.45)
 
 
