@@ -83,7 +83,7 @@ def run(folder: Path, *argv: str) -> "subprocess.CompletedProcess[str]":
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
     return subprocess.run(
-        argv, cwd=folder, env=environment, capture_output=True, text=True, timeout=280, check=False
+        argv, cwd=folder, env=environment, capture_output=True, text=True, timeout=600, check=False
     )
 
 
@@ -233,7 +233,6 @@ def test_experiments_metrics_and_plots_work_as_dvcs_users_expect(
     assert "validation_reward" in shown.stdout
     changed = run(folder, "dvc", "exp", "run", "-S", "seed=18", "score@rule")
     assert changed.returncode == 0, changed.stderr
-    differences = json.loads(run(folder, "dvc", "metrics", "diff", "--json").stdout)
-    assert "metrics/prepare.json" in differences["diff"] or differences["diff"]
+    assert "metrics/score/rule.json" in run(folder, "dvc", "metrics", "diff", "--json").stdout
     plots = run(folder, "dvc", "plots", "show", "--json", "out/history/bleu.csv")
     assert "validation_reward" in plots.stdout
