@@ -16,6 +16,7 @@ from goa.errors import DataError, EvaluatorError
 from goa.evaluators.contract import Evaluator
 from goa.policies.policy import Policy, Tokens
 from goa.records import Example, Sample, Scores
+from goa.rollouts import references
 from goa.rollouts.candidates import CandidateRounds, CandidateWriter, RoundPlan
 from goa.rollouts.pooled import PoolChoice, start_from_pool
 from goa.rollouts.references import ReferenceRounds
@@ -59,7 +60,11 @@ def sources_of(rollout: Rollout, policy: Policy) -> list[str]:
     return policy.texts([row[:length] for row, length in zip(rows, lengths, strict=True)])
 
 
-def test_an_epoch_of_references_sees_every_source_once(policy: Policy, corpus: Corpus) -> None:
+@pytest.mark.parametrize("rounds_per_block", [1, 2, 32])
+def test_an_epoch_of_references_sees_every_source_once(
+    policy: Policy, corpus: Corpus, monkeypatch: pytest.MonkeyPatch, rounds_per_block: int
+) -> None:
+    monkeypatch.setattr(references, "ROUNDS_PER_BLOCK", rounds_per_block)
     rounds = ReferenceRounds(policy, corpus, size=3, epochs=2, seed=1)
     assert len(rounds) == 8
     for epoch in (0, 4):

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from goa.checkpoints import Checkpoints
 from goa.errors import TrainingError
+from goa.objectives.contract import Batch
 from goa.objectives.likelihood import Likelihood, LikelihoodSettings
 from goa.objectives.reinforce import Reinforce, ReinforceSettings
 from goa.policies.policy import Policy
@@ -95,6 +96,20 @@ def test_accumulating_over_passes_changes_nothing(make_policy: Callable[..., Pol
     parts = gradient(make_policy(), tokens_per_pass=12)
     assert torch.allclose(whole, parts, atol=1e-6)
     assert float(whole.norm()) > 0.1
+
+
+def test_a_step_is_taken_on_the_loss_divided_by_the_whole_steps_weight(policy: Policy) -> None:
+    made = trainer(policy)
+    rollout = references(policy)
+    scores = policy.score(rollout.sources, rollout.tokens, rollout.mask)
+    batch = Batch(
+        mask=rollout.mask, log_probs=scores.log_probs, mean_log_probs=scores.mean_log_probs
+    )
+    loss = LIKELIHOOD(batch)
+    parts = torch.autograd.grad(loss.sum / loss.weight, list(made.parameters.values()))
+    expected = torch.cat([part.flatten() for part in parts]).norm()
+    done = made.update(rollout, Optimiser(made.parameters, made.settings, 10), 0)
+    assert done["grad_norm"][0] == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_a_run_that_is_killed_and_resumed_ends_bit_equal(
