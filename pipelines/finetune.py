@@ -4,7 +4,7 @@ from pathlib import Path
 
 from goa.data.corpus import open_split
 from goa.decoding.settings import GenerateSettings
-from goa.evaluators.table import EvaluatorSettings, build_evaluator
+from goa.evaluators.table import EvaluatorName, EvaluatorSettings, build_evaluator
 from goa.objectives.table import build_objective
 from goa.policies.compute import use_device
 from goa.policies.settings import ComputeSettings
@@ -33,7 +33,7 @@ def finetune(stage: Stage, name: str) -> None:
         seed=int,
         compute=ComputeSettings,
         generate=GenerateSettings,
-        evaluators=dict[str, EvaluatorSettings],
+        evaluators=dict[EvaluatorName, EvaluatorSettings],
         finetune=FinetuneSettings,
     )
     settings: FinetuneSettings = params.finetune

@@ -1,6 +1,7 @@
 """What tests of several rooms share."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -54,3 +55,21 @@ def make_policy() -> Callable[..., Policy]:
 def policy(make_policy: Callable[..., Policy]) -> Policy:
     """Give a tiny Marian-shaped policy."""
     return make_policy()
+
+
+@pytest.fixture(autouse=True)
+def _own_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+
+
+@pytest.fixture(scope="session")
+def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a tracking database whose slow migrations have been done once; copy it."""
+    # Imported here: most tests do without MLflow's second of imports.
+    from goa.tracking.store import connect, find_store  # noqa: PLC0415
+
+    root = tmp_path_factory.mktemp("migrated")
+    # Another experiment than the tests': the one they use must lie in their own folder.
+    connect(find_store(root, "migrations"))
+    return root / "mlflow.db"

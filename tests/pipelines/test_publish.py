@@ -18,7 +18,7 @@ from goa.errors import DataError, SettingsError, TrackingError
 from goa.policies.policy import Policy
 from goa.policies.storage import save_policy
 from goa.tracking.spool import Spool
-from goa.tracking.store import connect, find_store
+from goa.tracking.store import connect
 from pipelines import publish as module
 from pipelines.graph import lock_entries
 from pipelines.publish import Follower, LivePublisher, follow, project_store, publish
@@ -111,19 +111,6 @@ class Project:
         sizes = [child.stat().st_size for child in path.rglob("*") if child.is_file()]
         digest = hashlib.md5(name.encode()).hexdigest() + ".dir"
         return {"path": name, "md5": digest, "size": sum(sizes), "nfiles": len(sizes)}
-
-
-@pytest.fixture(autouse=True)
-def _own_store(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-
-
-@pytest.fixture(scope="session", name="migrated_database")
-def _migrate_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("migrated")
-    connect(find_store(root, "migrations"))
-    return root / "mlflow.db"
 
 
 @pytest.fixture
