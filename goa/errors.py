@@ -54,3 +54,13 @@ class TrackingError(GoaError):
 
 class PipelineError(GoaError):
     """A stage, the stage graph or its locks stand in the way."""
+
+
+def first_line(error: Exception) -> str:
+    """Give the first line of a library's error, or its kind where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def excerpt(text: str, limit: int = 60) -> str:
+    """Cut a text to the characters that a message has room for."""
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from goa.errors import SettingsError
+from goa.errors import SettingsError, excerpt
 
 
 class Settings(BaseModel):
@@ -97,8 +97,7 @@ def _describe(problem: Any, model: type[BaseModel]) -> str:
 
 
 def _show(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return excerpt(repr(value))
 
 
 def _names_beside(model: type[BaseModel], location: tuple[int | str, ...]) -> set[str]:

@@ -98,7 +98,7 @@ class EventLines:
 
 
 @dataclass(slots=True, kw_only=True)
-class Follower:
+class Gauge:
     """Follows how far a running stage says it is."""
 
     folder: Path
@@ -149,7 +149,7 @@ class Row:
     """Monotonic seconds; None before it runs."""
     spent: float | None = None
     """Seconds it ran; None before it ended."""
-    follower: Follower | None = None
+    gauge: Gauge | None = None
     """Set while it runs."""
 
 
@@ -167,10 +167,10 @@ class Board:
         row.state = state
         if state is StageState.RUNNING:
             row.started = time.monotonic()
-            row.follower = Follower(folder=self._spools / name, since=time.time())
+            row.gauge = Gauge(folder=self._spools / name, since=time.time())
         elif row.started is not None:
             row.spent = time.monotonic() - row.started
-            row.follower = None
+            row.gauge = None
 
     def render(self) -> Table:
         """Draw the table; if the terminal is too low for it, only what runs or failed."""
@@ -195,17 +195,17 @@ def _cells(name: str, row: Row) -> Iterator[RenderableType]:
     if spent is None and row.started is not None:
         spent = time.monotonic() - row.started
     elapsed = "" if spent is None else clock(spent)
-    follower = row.follower
-    if follower is not None:
+    gauge = row.gauge
+    if gauge is not None:
         # The picture of a run must not end because a file is being moved.
         with contextlib.suppress(OSError):
-            follower.read()
-    if follower is None or follower.last is None:
+            gauge.read()
+    if gauge is None or gauge.last is None:
         yield Text(str(row.state), style=STYLES[row.state])
         yield Text(elapsed)
         return
-    record = follower.last
+    record = gauge.last
     yield ProgressBar(total=record["total"] or None, completed=record["done"], width=24)
-    left = follower.seconds_left(time.time())
+    left = gauge.seconds_left(time.time())
     yield Text(elapsed if left is None else f"{elapsed}, {clock(left)} left")
     yield Text(f"{record['done']}/{record['total']} {record['unit']}  {record['note']}".rstrip())

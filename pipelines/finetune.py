@@ -13,7 +13,7 @@ from goa.rollouts.candidates import CandidateRounds, CandidateWriter, RoundPlan
 from goa.rollouts.pooled import PoolChoice, start_from_pool
 from goa.settings import read_sections
 from goa.trainer.finetuning import FinetuneSettings
-from goa.trainer.loop import Progress, Trainer
+from goa.trainer.loop import Trainer, TrainingState
 from goa.trainer.reward_validation import RewardValidation
 from pipelines.stage import PARAMS, Stage, open_stage, stage_argument
 from pipelines.training import save_training, train
@@ -67,18 +67,18 @@ def finetune(stage: Stage, name: str) -> None:
     )
     trainer = Trainer(policy, objective, settings.optimiser, params.seed, dropout=False)
     trainer.measure_divergence()
-    progress = train(stage, trainer, rounds, validate, settings.validation)
-    save_training(stage, trainer, progress, name)
-    stage.metrics(Path(f"metrics/finetune/{name}.json"), _summary(progress, len(silent)))
+    state = train(stage, trainer, rounds, validate, settings.validation)
+    save_training(stage, trainer, state, name)
+    stage.metrics(Path(f"metrics/finetune/{name}.json"), _summary(state, len(silent)))
 
 
-def _summary(progress: Progress, num_silent: int) -> dict[str, float]:
-    last = progress.rows[-1]
+def _summary(state: TrainingState, num_silent: int) -> dict[str, float]:
+    last = state.rows[-1]
     return {
-        "validation_reward": progress.best_score,
-        "validation_reward_before": progress.rows[0]["validation_reward"],
-        "best_update": progress.best_update,
-        "updates": progress.update,
+        "validation_reward": state.best_score,
+        "validation_reward_before": state.rows[0]["validation_reward"],
+        "best_update": state.best_update,
+        "updates": state.update,
         "silent_sources": num_silent,
         "kl": last.get("kl", 0.0),
         "entropy": last.get("entropy", 0.0),

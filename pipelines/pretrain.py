@@ -39,14 +39,14 @@ def pretrain(stage: Stage) -> None:
     )
     objective = Likelihood(settings.objective)
     trainer = Trainer(policy, objective, settings.optimiser, params.seed, dropout=True)
-    progress = train(stage, trainer, rounds, validate, settings.validation)
-    save_training(stage, trainer, progress, "mle")
+    state = train(stage, trainer, rounds, validate, settings.validation)
+    save_training(stage, trainer, state, "mle")
     stage.metrics(
         Path("metrics/pretrain.json"),
         {
-            "validation_loss": -progress.best_score,
-            "best_update": progress.best_update,
-            "updates": progress.update,
+            "validation_loss": -state.best_score,
+            "best_update": state.best_update,
+            "updates": state.update,
             "parameters": sum(tensor.numel() for tensor in trainer.parameters.values()),
         },
     )

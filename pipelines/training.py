@@ -9,7 +9,7 @@ from goa.policies.storage import save_policy
 from goa.rollouts.rollout import Rounds
 from goa.tracking.progress import Task
 from goa.tracking.spool import Spool
-from goa.trainer.loop import Progress, Trainer, Validation
+from goa.trainer.loop import Trainer, TrainingState, Validation
 from goa.trainer.settings import ValidationSettings
 from pipelines.stage import Stage
 
@@ -38,7 +38,7 @@ def train(
     rounds: Rounds,
     validate: Callable[[], Validation],
     settings: ValidationSettings,
-) -> Progress:
+) -> TrainingState:
     """Train under the stage's checkpoints, on from the newest one, with progress shown.
 
     Raises:
@@ -51,12 +51,12 @@ def train(
             return trainer.run(rounds, validate, settings, checkpoints, watcher)
 
 
-def save_training(stage: Stage, trainer: Trainer, progress: Progress, policy: str) -> None:
+def save_training(stage: Stage, trainer: Trainer, state: TrainingState, policy: str) -> None:
     """Write the policy and its history as the outputs of a training stage."""
     with stage.output(Path("out/policies") / policy) as folder:
         save_policy(trainer.policy, folder)
     with stage.output(Path("out/history") / f"{policy}.csv") as path:
-        write_history(path, progress.rows)
+        write_history(path, state.rows)
 
 
 def write_history(path: Path, rows: Sequence[Mapping[str, float]]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from goa import __version__
-from goa.errors import EvaluatorError
+from goa.errors import EvaluatorError, excerpt
 from goa.records import Example, Sample, Scores
 from goa.settings import Settings
 
@@ -156,8 +156,7 @@ def _check_value(value: float, sample: Sample, who: str) -> float:
 
 
 def _show(sample: Sample) -> str:
-    text = sample.candidate if len(sample.candidate) <= 80 else f"{sample.candidate[:77]}..."
-    return f"example {sample.example.id!r}, candidate {text!r}"
+    return f"example {sample.example.id!r}, candidate {excerpt(sample.candidate, 80)!r}"
 
 
 def _version(library: str) -> str:

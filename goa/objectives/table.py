@@ -1,18 +1,14 @@
-"""Every objective by its name in params.yaml."""
+"""The objectives of fine-tuning, by their name in params.yaml.
 
-from typing import Annotated
-
-from pydantic import Field
+Likelihood is not among them: it would learn from every candidate alike, whatever it earned.
+"""
 
 from goa.objectives.contract import Objective
-from goa.objectives.likelihood import Likelihood, LikelihoodSettings
 from goa.objectives.reinforce import Reinforce, ReinforceSettings
 
-ObjectiveSettings = Annotated[LikelihoodSettings | ReinforceSettings, Field(discriminator="kind")]
+ObjectiveSettings = ReinforceSettings
 
 
-def build_objective(settings: LikelihoodSettings | ReinforceSettings) -> Objective:
+def build_objective(settings: ObjectiveSettings) -> Objective:
     """Build the objective that settings describe."""
-    if isinstance(settings, LikelihoodSettings):
-        return Likelihood(settings)
     return Reinforce(settings)

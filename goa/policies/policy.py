@@ -9,7 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
-from goa.errors import PolicyError
+from goa.errors import PolicyError, excerpt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +179,7 @@ class Policy:
             if len(row) > self.max_positions:
                 raise PolicyError(
                     f"a text of {len(row)} tokens is longer than the model's {self.max_positions} "
-                    f"positions: {text[:60]!r}...; lower data.cleaning.max_words, or use a model "
+                    f"positions: {excerpt(text)!r}; lower data.cleaning.max_words, or use a model "
                     "with more positions (policy.max_positions for one made from scratch)"
                 )
         return rows

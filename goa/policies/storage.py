@@ -6,11 +6,11 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForSeq2SeqLM, GenerationConfig
 
-from goa.errors import PolicyError
+from goa.errors import PolicyError, first_line
 from goa.policies.build import build_model
 from goa.policies.policy import Policy
 from goa.policies.settings import PolicySettings, ScratchPolicySettings
-from goa.policies.tokenizer import first_line, load_tokenizer
+from goa.policies.tokenizer import load_tokenizer
 
 
 def create_policy(

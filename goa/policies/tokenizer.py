@@ -14,7 +14,7 @@ from tokenizers import (
 )
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from goa.errors import PolicyError
+from goa.errors import PolicyError, first_line
 from goa.policies.settings import PolicySettings, ScratchPolicySettings
 
 PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
@@ -80,8 +80,3 @@ def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenize
         return AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise PolicyError(f"{name}: no usable tokenizer: {first_line(error)}") from None
-
-
-def first_line(error: Exception) -> str:
-    """Shorten a library's error to its first line."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

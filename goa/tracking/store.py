@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from goa.errors import TrackingError
+from goa.errors import TrackingError, excerpt, first_line
 
 SQLITE = "sqlite:///"
 
@@ -20,6 +20,7 @@ CLIENT_ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",  # seconds
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
 }
 """Set for this process where the user has not set them."""
 
@@ -84,10 +85,11 @@ def connect(store: Store) -> Connection:
     Raises:
         TrackingError: it does not answer within seconds, or refuses.
     """
-    from mlflow import MlflowClient  # noqa: PLC0415 - takes seconds
-
     for name, value in CLIENT_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    # Here, not above: it takes seconds, and reads the environment when it is imported.
+    from mlflow import MlflowClient  # noqa: PLC0415
+
     with tracking_errors(store), _lock(store), _environment(PROBE_ENVIRONMENT):
         client = MlflowClient(store.uri, store.uri)
         found = client.get_experiment_by_name(store.experiment)
@@ -109,10 +111,9 @@ def tracking_errors(store: Store) -> Iterator[None]:
     except TrackingError:
         raise
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise TrackingError(
             f"{store.shown}: the tracking store cannot be used: "
-            f"{store.without_secrets(reason)[:300]}\n"
+            f"{excerpt(store.without_secrets(first_line(error)), 300)}\n"
             "Nothing is lost: start it, or correct MLFLOW_TRACKING_URI, then run `goa publish`."
         ) from None
 

@@ -26,7 +26,7 @@ class FinetuneSettings(Settings):
     @model_validator(mode="after")
     def _baseline_has_its_candidates(self) -> "FinetuneSettings":
         one = self.candidates.num_candidates == 1
-        if one and getattr(self.objective, "baseline", None) in ("mean", "leave_one_out"):
+        if one and self.objective.baseline in ("mean", "leave_one_out"):
             raise ValueError("this baseline needs candidates.num_candidates of 2 or more")
         return self
 
@@ -36,7 +36,7 @@ class FinetuneSettings(Settings):
         Raises:
             SettingsError: the baseline is greedy, and the pool has no greedy outputs.
         """
-        if getattr(self.objective, "baseline", None) == "greedy" and not pool.names("greedy"):
+        if self.objective.baseline == "greedy" and not pool.names("greedy"):
             raise SettingsError(
                 "finetune.objective.baseline is greedy, but generate.strategies has no strategy of "
                 "kind greedy; add greedy: {kind: greedy}"

@@ -43,7 +43,7 @@ class Watcher(Protocol):
 
 
 @dataclass(slots=True, kw_only=True)
-class Progress:
+class TrainingState:
     """Where a run stands: all of it goes into a checkpoint."""
 
     update: int = 0
@@ -102,31 +102,31 @@ class Trainer:
         validation: ValidationSettings,
         checkpoints: Checkpoints,
         watcher: Watcher,
-    ) -> Progress:
+    ) -> TrainingState:
         """Train from the newest checkpoint, or from the start; end with the best policy.
 
         Raises:
             TrainingError: the loss or a gradient is not finite.
         """
         optimiser = Optimiser(self.parameters, self.settings, len(rounds))
-        progress, best = self._resume(checkpoints, optimiser)
-        if progress.update == 0:
-            best = self._look(progress, best, {}, validate)
-            watcher.record(0, progress.rows[-1])
+        state, best = self._resume(checkpoints, optimiser)
+        if state.update == 0:
+            best = self._look(state, best, {}, validate)
+            watcher.record(0, state.rows[-1])
         means = _Means()
-        while progress.update < len(rounds) and not _patience_is_over(progress, validation):
-            rollout = rounds[progress.update]
-            means.add(self.update(rollout, optimiser, progress.update))
+        while state.update < len(rounds) and not _patience_is_over(state, validation):
+            rollout = rounds[state.update]
+            means.add(self.update(rollout, optimiser, state.update))
             means.add({name: (value, 1.0) for name, value in rollout.diagnostics.items()})
-            progress.update += 1
-            watcher.advance(progress.update, means.note())
-            if progress.update % validation.every == 0 or progress.update == len(rounds):
-                best = self._look(progress, best, means.take(), validate)
-                watcher.record(progress.update, progress.rows[-1])
-                self._save(checkpoints, progress, best, optimiser)
+            state.update += 1
+            watcher.advance(state.update, means.note())
+            if state.update % validation.every == 0 or state.update == len(rounds):
+                best = self._look(state, best, means.take(), validate)
+                watcher.record(state.update, state.rows[-1])
+                self._save(checkpoints, state, best, optimiser)
         self._load_weights(best)
         self.policy.model.eval()
-        return progress
+        return state
 
     def update(self, rollout: Rollout, optimiser: Optimiser, update: int) -> dict[str, Any]:
         """Take one step on a rollout, pass by pass; return its diagnostics as (sum, weight)."""
@@ -176,7 +176,7 @@ class Trainer:
 
     def _look(
         self,
-        progress: Progress,
+        state: TrainingState,
         best: dict[str, Tensor],
         means: Mapping[str, float],
         validate: Callable[[], Validation],
@@ -184,37 +184,37 @@ class Trainer:
         """Validate, note it, and return the best weights so far."""
         self.policy.model.eval()
         seen = validate()
-        progress.rows.append({"update": progress.update, **means, **seen.values})
-        if seen.score <= progress.best_score:
-            progress.looks_since_best += 1
+        state.rows.append({"update": state.update, **means, **seen.values})
+        if seen.score <= state.best_score:
+            state.looks_since_best += 1
             return best
-        progress.best_score, progress.best_update = seen.score, progress.update
-        progress.looks_since_best = 0
+        state.best_score, state.best_update = seen.score, state.update
+        state.looks_since_best = 0
         return {name: tensor.detach().clone() for name, tensor in self.parameters.items()}
 
     def _save(
         self,
         checkpoints: Checkpoints,
-        progress: Progress,
+        state: TrainingState,
         best: Mapping[str, Tensor],
         optimiser: Optimiser,
     ) -> None:
         tensors = {WEIGHTS + name: tensor for name, tensor in self.parameters.items()}
         tensors |= {BEST + name: tensor for name, tensor in best.items()}
-        state = {name: getattr(progress, name) for name in Progress.__slots__}
-        checkpoints.save(progress.update, tensors | optimiser.tensors(), state)
+        values = {name: getattr(state, name) for name in TrainingState.__slots__}
+        checkpoints.save(state.update, tensors | optimiser.tensors(), values)
 
     def _resume(
         self, checkpoints: Checkpoints, optimiser: Optimiser
-    ) -> tuple[Progress, dict[str, Tensor]]:
+    ) -> tuple[TrainingState, dict[str, Tensor]]:
         checkpoint = checkpoints.latest()
         if checkpoint is None:
-            return Progress(), {}
+            return TrainingState(), {}
         named = checkpoint.tensors
         self._load_weights({name: named[WEIGHTS + name] for name in self.parameters})
         optimiser.restore(named)
         best = {name: named[BEST + name].to(self.policy.device) for name in self.parameters}
-        return Progress(**checkpoint.state), best
+        return TrainingState(**checkpoint.state), best
 
     def _load_weights(self, weights: Mapping[str, Tensor]) -> None:
         with torch.no_grad():
@@ -245,5 +245,5 @@ class _Means:
         return means
 
 
-def _patience_is_over(progress: Progress, validation: ValidationSettings) -> bool:
-    return validation.patience is not None and progress.looks_since_best >= validation.patience
+def _patience_is_over(state: TrainingState, validation: ValidationSettings) -> bool:
+    return validation.patience is not None and state.looks_since_best >= validation.patience

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from goa.tracking.spool import Spool
-from pipelines.display import Board, EventLines, Follower, clock, show_run, status_table
+from pipelines.display import Board, EventLines, Gauge, clock, show_run, status_table
 from pipelines.execution import StageState
 from pipelines.graph import StageDefinition, StageGraph
 
@@ -85,7 +85,7 @@ def test_a_running_stage_shows_what_its_spool_says(tmp_path) -> None:
     assert "done" in drawn(board)[0]
 
 
-def follow(folder: Path, *records: tuple[float, int, int]) -> Follower:
+def follow(folder: Path, *records: tuple[float, int, int]) -> Gauge:
     """Have a spool say (time, done, total) and follow it."""
     lines = [
         f'{{"time": {at}, "kind": "progress", "done": {done}, "total": {total},'
@@ -93,9 +93,9 @@ def follow(folder: Path, *records: tuple[float, int, int]) -> Follower:
         for at, done, total in records
     ]
     (folder / "0123.jsonl").write_text("".join(lines))
-    follower = Follower(folder=folder, since=0.0)
-    follower.read()
-    return follower
+    gauge = Gauge(folder=folder, since=0.0)
+    gauge.read()
+    return gauge
 
 
 def test_time_left_follows_the_speed_since_this_run_began(tmp_path) -> None:
@@ -105,30 +105,30 @@ def test_time_left_follows_the_speed_since_this_run_began(tmp_path) -> None:
 
 
 def test_a_new_task_starts_a_new_estimate(tmp_path) -> None:
-    follower = follow(tmp_path, (100.0, 0, 10), (101.0, 10, 10), (102.0, 0, 50))
-    assert follower.seconds_left(now=102.0) is None
+    gauge = follow(tmp_path, (100.0, 0, 10), (101.0, 10, 10), (102.0, 0, 50))
+    assert gauge.seconds_left(now=102.0) is None
 
 
 def test_what_an_earlier_run_said_is_not_shown(tmp_path) -> None:
     Spool(tmp_path / "0123.jsonl").progress(9, 10, "updates", "")
-    follower = Follower(folder=tmp_path, since=time.time() + 60)
-    follower.read()
-    assert follower.last is None
+    gauge = Gauge(folder=tmp_path, since=time.time() + 60)
+    gauge.read()
+    assert gauge.last is None
 
 
 def test_a_torn_line_is_read_when_it_is_whole(tmp_path) -> None:
-    follower = follow(tmp_path, (100.0, 1, 10))
+    gauge = follow(tmp_path, (100.0, 1, 10))
     spool = tmp_path / "0123.jsonl"
     whole = spool.read_text().replace('"done": 1', '"done": 2')
     with spool.open("a") as file:
         file.write(whole[:20])
         file.flush()
-        follower.read()
-        assert follower.last is not None
-        assert follower.last["done"] == 1
+        gauge.read()
+        assert gauge.last is not None
+        assert gauge.last["done"] == 1
         file.write(whole[20:])
-    follower.read()
-    assert follower.last["done"] == 2
+    gauge.read()
+    assert gauge.last["done"] == 2
 
 
 def test_the_status_names_reasons_and_what_follows() -> None:

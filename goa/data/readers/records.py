@@ -7,7 +7,7 @@ from typing import Any
 
 from goa.data.readers.lines import read_lines
 from goa.data.settings import DatasetCorpusSettings, JsonlCorpusSettings
-from goa.errors import DataError
+from goa.errors import DataError, excerpt
 from goa.records import Example
 
 RecordSettings = JsonlCorpusSettings | DatasetCorpusSettings
@@ -140,5 +140,4 @@ def _wrong_type(field: str, expected: str, found: object, where: str) -> DataErr
 
 
 def _show(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=True, default=str)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return excerpt(json.dumps(value, ensure_ascii=True, default=str))

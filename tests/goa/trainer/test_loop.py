@@ -166,10 +166,10 @@ def test_the_best_policy_is_kept_and_patience_ends_the_run(policy: Policy, tmp_p
             return references(policy)
 
     with Checkpoints(tmp_path) as checkpoints:
-        progress = trainer(policy).run(
+        state = trainer(policy).run(
             Rounds(), look, ValidationSettings(every=2, patience=3), checkpoints, Quiet()
         )
-    assert (progress.best_score, progress.best_update, progress.update) == (0.5, 2, 8)
+    assert (state.best_score, state.best_update, state.update) == (0.5, 2, 8)
     ended = weights(policy)
     assert all(torch.equal(ended[name], seen[1][name]) for name in ended)
 
