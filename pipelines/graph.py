@@ -6,6 +6,7 @@ type from here should not pay for it.
 
 import contextlib
 import difflib
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,9 +151,12 @@ def lock_entries(root: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _open_repo(root: Path) -> Iterator[Any]:
-    """Open DVC's view of a project and turn its errors into ours."""
+    """Open DVC's view of a project, without its progress bars, and turn its errors into ours."""
     from dvc.exceptions import DvcException  # noqa: PLC0415
     from dvc.repo import Repo  # noqa: PLC0415
+
+    # Their bars ask this logger whether they are wanted; on a terminal they would tear our table.
+    logging.getLogger("dvc.progress").setLevel(logging.CRITICAL)
 
     if not (root / PROJECT_FILE).is_file():
         raise PipelineError(f"{root.resolve()}: no dvc.yaml here; run from the project's folder")

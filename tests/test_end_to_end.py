@@ -1,5 +1,6 @@
 """The whole graph on a tiny corpus: from nothing to the comparison, as a user would run it."""
 
+import csv
 import json
 import os
 import shutil
@@ -31,7 +32,7 @@ TINY: dict[str, Any] = {
         "rounds": 4,
         "sources_per_round": 8,
         "candidates": {"num_candidates": 4, "max_tokens": 12},
-        "validation": {"every": 2, "num_sources": 8},
+        "validation": {"every": 1, "num_sources": 8},
     },
     "evaluate": {
         "strategies": {
@@ -147,10 +148,14 @@ def test_one_evaluators_settings_make_stale_only_what_depends_on_them(project: P
 
 
 def test_the_divergence_starts_at_zero_and_history_is_kept(project: Path) -> None:
-    header, *rows = (project / "out/history/bleu.csv").read_text().splitlines()
-    assert header.split(",")[0] == "update"
-    assert {"validation_reward", "kl", "entropy", "length", "reward"} <= set(header.split(","))
-    assert [row.split(",")[0] for row in rows] == ["0", "2", "4"]
+    with (project / "out/history/bleu.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert next(iter(rows[0])) == "update"
+    assert {"validation_reward", "kl", "entropy", "length", "reward"} <= rows[0].keys()
+    assert [row["update"] for row in rows] == ["0", "1", "2", "3", "4"]
+    # The first update's candidates are scored by two policies that are still the same.
+    assert float(rows[1]["kl"]) == 0.0
+    assert float(rows[4]["kl"]) > 0.0
 
 
 def test_bad_settings_end_with_one_message_and_exit_code_2(tmp_path: Path) -> None:

@@ -65,6 +65,14 @@ def test_settings_that_do_not_fit_together_are_refused(
     assert "generate.strategies has no strategy of kind greedy" in problems(params, tmp_path)
 
 
+def test_fine_tuning_on_likelihood_is_refused(
+    params: dict[str, dict[str, object]], tmp_path: Path
+) -> None:
+    params["finetune"]["objective"] = {"kind": "likelihood"}
+    message = problems(params, tmp_path)
+    assert "finetune.objective.kind: input should be 'reinforce', found 'likelihood'" in message
+
+
 def test_a_pool_without_samples_is_refused(
     params: dict[str, dict[str, object]], tmp_path: Path
 ) -> None:

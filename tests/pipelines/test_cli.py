@@ -1,6 +1,7 @@
 """The command line: what it prints, and its exit codes."""
 
 import contextlib
+import dataclasses
 import os
 import signal
 import subprocess
@@ -53,6 +54,7 @@ class Fakes:
         self.targets: list[str] = []
         self.published: list[str | None] = []
         self.outcome = RunOutcome(states={"prepare": StageState.DONE}, failures=())
+        self.summary = SUMMARY
         self.outage: Exception | None = None
         monkeypatch.setattr("pipelines.runner.run_graph", self._run)
         monkeypatch.setattr("pipelines.publish.publish", self._publish)
@@ -66,7 +68,7 @@ class Fakes:
         self.published.append(execution)
         if self.outage:
             raise self.outage
-        return SUMMARY
+        return self.summary
 
 
 @pytest.fixture
@@ -197,6 +199,11 @@ def test_check_says_that_all_is_well() -> None:
 
 def test_publish_says_what_it_recorded(fakes) -> None:
     assert goa("publish").stdout == "recorded in sqlite:///x: 1 new, 0 known\n"
+
+
+def test_publish_says_what_it_left_out_and_why(fakes) -> None:
+    fakes.summary = dataclasses.replace(SUMMARY, skipped={"b": "out/b is not what dvc.lock says"})
+    assert goa("publish").stderr == "b: not recorded: out/b is not what dvc.lock says\n"
 
 
 def test_init_makes_the_folder_ready(tmp_path, monkeypatch) -> None:

@@ -1,6 +1,12 @@
 """What a run shows on a terminal and elsewhere."""
 
+import contextlib
 import io
+import os
+import pty
+import subprocess
+import sys
+import termios
 import time
 from pathlib import Path
 
@@ -57,6 +63,27 @@ def test_on_a_terminal_the_last_picture_stays(tmp_path) -> None:
     assert "1 done" in text(console)
 
 
+def test_dvc_draws_no_bars_into_the_table(toy) -> None:
+    code = "from pipelines.cli import _run; _run(['prepare'], 1)"
+    screen, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (40, 100))
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=toy.root,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        stdout=terminal,
+        stderr=terminal,
+    ):
+        os.close(terminal)
+        shown = b""
+        with contextlib.suppress(OSError):  # how the end of a terminal reads
+            while piece := os.read(screen, 4096):
+                shown += piece
+    os.close(screen)
+    assert b"1 done" in shown
+    assert b"Collecting files" not in shown
+
+
 def test_every_stage_has_a_row_and_states_are_counted(tmp_path) -> None:
     board = Board(tmp_path, terminal())
     board("prepare", DONE)
@@ -85,7 +112,7 @@ def test_a_running_stage_shows_what_its_spool_says(tmp_path) -> None:
     assert "done" in drawn(board)[0]
 
 
-def follow(folder: Path, *records: tuple[float, int, int]) -> Gauge:
+def follow(folder: Path, *records: tuple[float, int, int], since: float = 0.0) -> Gauge:
     """Have a spool say (time, done, total) and follow it."""
     lines = [
         f'{{"time": {at}, "kind": "progress", "done": {done}, "total": {total},'
@@ -93,7 +120,7 @@ def follow(folder: Path, *records: tuple[float, int, int]) -> Gauge:
         for at, done, total in records
     ]
     (folder / "0123.jsonl").write_text("".join(lines))
-    gauge = Gauge(folder=folder, since=0.0)
+    gauge = Gauge(folder=folder, since=since)
     gauge.read()
     return gauge
 
@@ -114,6 +141,13 @@ def test_what_an_earlier_run_said_is_not_shown(tmp_path) -> None:
     gauge = Gauge(folder=tmp_path, since=time.time() + 60)
     gauge.read()
     assert gauge.last is None
+
+
+def test_what_a_run_that_was_killed_said_in_the_same_spool_is_not_shown(tmp_path) -> None:
+    gauge = follow(tmp_path, (100.0, 5, 50), (300.0, 10, 50), since=200.0)
+    assert gauge.last is not None
+    assert gauge.last["done"] == 10
+    assert gauge.first == gauge.last
 
 
 def test_a_torn_line_is_read_when_it_is_whole(tmp_path) -> None:

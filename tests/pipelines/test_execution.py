@@ -83,7 +83,7 @@ def test_finished_work_is_committed_when_dvc_dies_even_if_its_lock_is_held(toy) 
             time.sleep(0.01)
         with (toy.root / ".dvc" / "tmp" / "lock").open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            time.sleep(4)  # DVC gives up after 3 seconds unless told to wait
+            time.sleep(6)  # DVC gives up after 3 seconds unless told to wait
 
     holder = threading.Thread(target=hold_the_lock)
     holder.start()

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -251,7 +252,10 @@ def test_points_have_the_time_at_which_they_were_spooled(project: Project) -> No
     spool.metrics(0, {"update": 0, "loss": 5.0, "validation_loss": 4.0})
     spool.metrics(10, {"update": 10, "loss": 3.25})
     spool.metrics(20, {"update": 20, "loss": 2.5, "validation_loss": 3.5})
-    times = [json.loads(line)["time"] for line in spool.path.read_text().splitlines()]
+    records = [json.loads(line) for line in spool.path.read_text().splitlines()]
+    times = [1000.0, 1060.0, 1125.5]
+    rewritten = [record | {"time": at} for record, at in zip(records, times, strict=True)]
+    spool.path.write_text("".join(f"{json.dumps(record)}\n" for record in rewritten))
 
     publish(project.root, "monday")
 
@@ -399,6 +403,17 @@ def test_the_live_publisher_ends_when_its_parent_is_gone(project: Project) -> No
         process.stdin.close()  # as the kernel does for a parent that was killed
 
         assert process.wait(30) == 0
+
+
+def test_a_live_publisher_that_hangs_does_not_hold_up_the_run(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STOP_SECONDS", 0.1)
+    with LivePublisher(project.root, "monday") as publisher:
+        process = publisher._process
+        assert process is not None
+        process.send_signal(signal.SIGSTOP)
+    assert process.returncode == -signal.SIGKILL
 
 
 def _result(project: Project, stage: str) -> Result:
