@@ -3,11 +3,8 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from goa.data.words import num_words
 from goa.errors import DataError
 from goa.records import Example
 
@@ -18,11 +15,8 @@ SCHEMA = pa.schema(
         pa.field("id", pa.string(), nullable=False),
         pa.field("source", pa.string(), nullable=False),
         pa.field("references", pa.list_(pa.string()), nullable=False),
-        pa.field("source_words", pa.int32(), nullable=False),
-        pa.field("reference_words", pa.int32(), nullable=False),
     ]
 )
-"""``reference_words`` are those of the longest reference."""
 
 
 class Corpus:
@@ -76,18 +70,6 @@ class Corpus:
         """Read some examples, in the order they are asked for."""
         return [self[index] for index in indices]
 
-    def lengths(self, indices: Sequence[int]) -> npt.NDArray[np.int64]:
-        """Count the words of each source and its longest reference together, [N], reading no text.
-
-        Good for putting examples of like length into one batch.
-        """
-        wanted = pa.array(indices, pa.int64())
-        source, reference = (
-            self._table.column(name).take(wanted).to_numpy()
-            for name in ("source_words", "reference_words")
-        )
-        return np.asarray(source + reference, dtype=np.int64)
-
 
 def open_split(folder: Path, name: str) -> Corpus:
     """Open "train", "validation" or "test" of a prepared folder.
@@ -136,6 +118,4 @@ def _row(example: Example) -> dict[str, object]:
         "id": example.id,
         "source": example.source,
         "references": example.references,
-        "source_words": num_words(example.source),
-        "reference_words": max(map(num_words, example.references)),
     }

@@ -83,15 +83,23 @@ class Policy:
         return torch.device(self.model.device)
 
     def tokenize_sources(self, texts: Sequence[str]) -> Tokens:
-        """Tokenize B sources, [B, S].
+        """Tokenize B sources and lay them out as a batch, [B, S].
 
         Raises:
             PolicyError: a source is longer than the model's positions.
         """
-        return self._pad(self._within_positions(self.tokenizer(list(texts)).input_ids, texts))
+        return self.pad(self.source_ids(texts))
 
-    def tokenize_targets(self, texts: Sequence[str]) -> list[list[int]]:
-        """Tokenize target texts, each with the end token.
+    def source_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Tokenize sources.
+
+        Raises:
+            PolicyError: a source is longer than the model's positions.
+        """
+        return self._within_positions(self.tokenizer(list(texts)).input_ids, texts)
+
+    def target_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Tokenize targets, each with the end token.
 
         Raises:
             PolicyError: a text is longer than the model's positions.
@@ -100,9 +108,14 @@ class Policy:
         rows = [row if row and row[-1] == self.end_id else [*row, self.end_id] for row in rows]
         return self._within_positions(rows, texts)
 
-    def pad_targets(self, rows: Sequence[Sequence[int]]) -> Tokens:
-        """Lay target ids out as a padded batch on the policy's device, [N, T]."""
-        return self._pad(rows)
+    def pad(self, rows: Sequence[Sequence[int]]) -> Tokens:
+        """Lay ids out as a padded batch on the policy's device, [N, longest row]."""
+        lengths = torch.tensor([len(row) for row in rows])
+        width = int(lengths.max())
+        ids = torch.full((len(rows), width), self.pad_id)
+        mask = torch.arange(width) < lengths.unsqueeze(1)
+        ids[mask] = torch.tensor([token for row in rows for token in row])
+        return Tokens(ids=ids.to(self.device), mask=mask.to(self.device))
 
     def texts(self, rows: Sequence[Sequence[int]]) -> list[str]:
         """Turn ids into text, without special tokens."""
@@ -183,14 +196,6 @@ class Policy:
                     "with more positions (policy.max_positions for one made from scratch)"
                 )
         return rows
-
-    def _pad(self, rows: Sequence[Sequence[int]]) -> Tokens:
-        lengths = torch.tensor([len(row) for row in rows])
-        width = int(lengths.max())
-        ids = torch.full((len(rows), width), self.pad_id)
-        mask = torch.arange(width) < lengths.unsqueeze(1)
-        ids[mask] = torch.tensor([token for row in rows for token in row])
-        return Tokens(ids=ids.to(self.device), mask=mask.to(self.device))
 
 
 def _entropy(logits: Tensor, normaliser: Tensor) -> Tensor:

@@ -134,7 +134,7 @@ def _find(corpus: Corpus, ids: set[str]) -> list[Example]:
 def _lay_out(policy: Policy, examples: list[Example], groups: dict[str, _Group]) -> Rollout:
     ordered = [groups[example.id] for example in examples]
     rows = [candidate for group in ordered for candidate in group.candidates]
-    tokens = policy.pad_targets([candidate.token_ids for candidate in rows])
+    tokens = policy.pad([candidate.token_ids for candidate in rows])
     log_probs = torch.zeros(tokens.ids.shape, device=policy.device)
     log_probs[tokens.mask] = torch.tensor(
         [value for candidate in rows for value in candidate.token_log_probs], device=policy.device

@@ -1,15 +1,15 @@
 """Rounds of references: what maximum likelihood learns from."""
 
-import numpy as np
-import numpy.typing as npt
-
 from goa.data.corpus import Corpus
 from goa.policies.policy import Policy
 from goa.randomness import Shuffle, generator
 from goa.rollouts.rollout import Rollout
 
 ROUNDS_PER_BLOCK = 32
-"""Sources are sorted by length within blocks of this many rounds, so that little is padding."""
+"""Pairs are sorted by length within blocks of this many rounds, so that little is padding."""
+
+Pair = tuple[list[int], list[int]]
+"""Ids of a source and of one of its references."""
 
 
 class ReferenceRounds:
@@ -26,39 +26,42 @@ class ReferenceRounds:
         self.epochs = epochs
         self.seed = seed
         self.rounds_per_epoch = -(-len(corpus) // size)
-        self._block: tuple[tuple[int, int], list[npt.NDArray[np.int64]]] | None = None
+        self._block: tuple[tuple[int, int], list[list[Pair]]] | None = None
 
     def __len__(self) -> int:
         """Count the rounds of all epochs."""
         return self.epochs * self.rounds_per_epoch
 
     def __getitem__(self, index: int) -> Rollout:
-        """Tokenize the sources of one round with one of their references each, [B, 1, T]."""
+        """Lay out the sources of one round with one of their references each, [B, 1, T]."""
         epoch, turn = divmod(index, self.rounds_per_epoch)
         block, place = divmod(turn, ROUNDS_PER_BLOCK)
-        examples = self.corpus.rows(self._batches(epoch, block)[place].tolist())
-        choose = generator(self.seed, "reference", index)
-        references = [
-            example.references[choose.integers(len(example.references))] for example in examples
-        ]
-        targets = self.policy.pad_targets(self.policy.tokenize_targets(references))
+        if self._block is None or self._block[0] != (epoch, block):
+            self._block = ((epoch, block), self._batches(epoch, block))
+        pairs = self._block[1][place]
+        targets = self.policy.pad([target for _, target in pairs])
         return Rollout(
-            sources=self.policy.tokenize_sources([example.source for example in examples]),
+            sources=self.policy.pad([source for source, _ in pairs]),
             tokens=targets.ids.unsqueeze(1),
             mask=targets.mask.unsqueeze(1),
         )
 
-    def _batches(self, epoch: int, block: int) -> list[npt.NDArray[np.int64]]:
+    def _batches(self, epoch: int, block: int) -> list[list[Pair]]:
         """Cut one block of an epoch's order into batches of similar length, in random order."""
-        if self._block is not None and self._block[0] == (epoch, block):
-            return self._block[1]
+        pairs = self._pairs(epoch, block)
+        # By the longer side first: then neither side has much padding.
+        pairs.sort(key=lambda pair: (max(map(len, pair)), len(pair[1])))
+        batches = [pairs[start : start + self.size] for start in range(0, len(pairs), self.size)]
+        order = generator(self.seed, "batches", epoch, block).permutation(len(batches))
+        return [batches[place] for place in order]
+
+    def _pairs(self, epoch: int, block: int) -> list[Pair]:
         span = ROUNDS_PER_BLOCK * self.size
         order = Shuffle(len(self.corpus), self.seed, "epoch", epoch)
-        indices = order[block * span : (block + 1) * span]
-        by_length = indices[np.argsort(self.corpus.lengths(indices.tolist()), kind="stable")]
-        batches = [
-            by_length[start : start + self.size] for start in range(0, len(by_length), self.size)
+        examples = self.corpus.rows(order[block * span : (block + 1) * span].tolist())
+        choose = generator(self.seed, "reference", epoch, block)
+        references = [
+            example.references[choose.integers(len(example.references))] for example in examples
         ]
-        turns = generator(self.seed, "batches", epoch, block).permutation(len(batches))
-        self._block = ((epoch, block), [batches[turn] for turn in turns])
-        return self._block[1]
+        sources = self.policy.source_ids([example.source for example in examples])
+        return list(zip(sources, self.policy.target_ids(references), strict=True))

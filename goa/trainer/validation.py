@@ -27,7 +27,7 @@ class LikelihoodValidation:
         for examples in batches(self.corpus, self.num_sources):
             sources = self.policy.tokenize_sources([example.source for example in examples])
             references = [example.references[0] for example in examples]
-            targets = self.policy.pad_targets(self.policy.tokenize_targets(references))
+            targets = self.policy.pad(self.policy.target_ids(references))
             ids, mask = targets.ids.unsqueeze(1), targets.mask.unsqueeze(1)
             log_prob += float(self.policy.score(sources, ids, mask).log_probs.sum())
             num_tokens += int(mask.sum())

@@ -41,10 +41,6 @@ def test_an_index_outside_is_refused(corpus, index):
         corpus[index]
 
 
-def test_lengths_are_words_of_the_source_and_its_longest_reference(corpus):
-    assert corpus.lengths([2, 0, NUM - 1]).tolist() == [2 + 4, 2 + 2, 2 + 2 + (NUM - 1) % 3]
-
-
 def test_equal_examples_give_equal_files(tmp_path):
     for name in ("a", "b"):
         with CorpusWriter(split_path(tmp_path, name)) as writer:

@@ -13,7 +13,7 @@ from tests.conftest import SENTENCES
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_it_agrees_with_torchs_cross_entropy(policy: Policy, smoothing: float) -> None:
-    targets = policy.pad_targets(policy.tokenize_targets(SENTENCES[:3]))
+    targets = policy.pad(policy.target_ids(SENTENCES[:3]))
     sources = policy.tokenize_sources(SENTENCES[:3])
     scores = policy.score(sources, targets.ids[:, None], targets.mask[:, None])
     batch = Batch(

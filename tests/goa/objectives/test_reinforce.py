@@ -33,7 +33,7 @@ class World:
 
     def log_probs(self) -> Tensor:
         """[N, T] with gradient."""
-        sources = self.policy.pad_targets([[3, 2, self.policy.end_id]])
+        sources = self.policy.pad([[3, 2, self.policy.end_id]])
         return self.policy.score(sources, self.tokens[None], self.mask[None]).log_probs[0]
 
     def gradient(self, value: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ def world(make_policy: Callable[..., Policy]) -> World:
         for weight in other.parameters():
             weight.add_(0.05 * torch.randn(weight.shape, generator=generator, dtype=weight.dtype))
     rows = list(_every_output(4, policy.end_id))
-    padded = policy.pad_targets(rows)
+    padded = policy.pad(rows)
     rewards = torch.rand(len(rows), generator=generator, dtype=torch.float64)
     world = World(policy, padded.ids, padded.mask, rewards, torch.zeros(0))
     world.pretrained = (

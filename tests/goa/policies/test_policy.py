@@ -14,7 +14,7 @@ ARCHITECTURES = ["marian", "bart", "t5"]
 
 def score(policy: Policy, sources: list[str], targets: list[list[str]]) -> torch.Tensor:
     """Teacher-forced log-probs [B, K, T] of the targets."""
-    rows = policy.pad_targets(policy.tokenize_targets([text for row in targets for text in row]))
+    rows = policy.pad(policy.target_ids([text for row in targets for text in row]))
     shape = (len(targets), len(targets[0]), -1)
     with torch.no_grad():
         return policy.score(
@@ -27,7 +27,7 @@ def test_log_probs_are_those_of_the_models_own_cross_entropy(
     make_policy: Callable[..., Policy], architecture: str
 ) -> None:
     policy = make_policy(architecture)
-    labels = torch.tensor(policy.tokenize_targets(SENTENCES[:1]))
+    labels = torch.tensor(policy.target_ids(SENTENCES[:1]))
     sources = policy.tokenize_sources(SENTENCES[1:2])
     with torch.no_grad():
         loss = policy.model(
@@ -43,7 +43,7 @@ def test_changing_the_last_token_changes_no_earlier_log_prob(
 ) -> None:
     policy = make_policy(architecture)
     sources = policy.tokenize_sources(SENTENCES[:1])
-    tokens = torch.tensor(policy.tokenize_targets(SENTENCES[1:2])).unsqueeze(1)
+    tokens = torch.tensor(policy.target_ids(SENTENCES[1:2])).unsqueeze(1)
     changed = tokens.clone()
     changed[..., -1] = (changed[..., -1] + 5) % len(policy.tokenizer)
     mask = torch.ones_like(tokens, dtype=torch.bool)
@@ -70,7 +70,7 @@ def test_padding_and_batch_order_change_nothing(
 
 def test_what_lies_off_the_mask_is_exactly_zero(policy: Policy) -> None:
     log_probs = score(policy, SENTENCES[:2], [[SENTENCES[1]], [SENTENCES[4]]])
-    short = len(policy.tokenize_targets([SENTENCES[4]])[0])
+    short = len(policy.target_ids([SENTENCES[4]])[0])
     assert log_probs.shape[-1] > short
     assert torch.equal(log_probs[1, 0, short:], torch.zeros(log_probs.shape[-1] - short))
 
@@ -100,7 +100,7 @@ def test_sources_are_encoded_once_however_many_candidates(policy: Policy) -> Non
 
 
 def test_text_comes_back_from_ids(policy: Policy) -> None:
-    assert policy.texts(policy.tokenize_targets(SENTENCES)) == SENTENCES
+    assert policy.texts(policy.target_ids(SENTENCES)) == SENTENCES
 
 
 def test_a_source_longer_than_the_positions_is_refused_with_its_text(policy: Policy) -> None:

@@ -1,5 +1,6 @@
 """Rounds: what a training run is fed, and that it can be had again."""
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -72,6 +73,16 @@ def test_an_epoch_of_references_sees_every_source_once(
             source for turn in range(4) for source in sources_of(rounds[epoch + turn], policy)
         )
         assert seen == Counter(example.source for example in EXAMPLES)
+
+
+def test_pairs_of_like_length_share_a_round(policy: Policy, corpus: Corpus) -> None:
+    rounds = ReferenceRounds(policy, corpus, size=3, epochs=1, seed=1)
+    longest_sides = sorted(
+        torch.maximum(rollout.sources.mask.sum(dim=1), rollout.mask.sum(dim=-1)[:, 0]).tolist()
+        for rollout in (rounds[index] for index in range(len(rounds)))
+    )
+    for shorter, longer in itertools.pairwise(longest_sides):
+        assert max(shorter) <= min(longer)
 
 
 def test_a_round_of_references_is_the_same_whenever_it_is_asked_for(

@@ -39,7 +39,7 @@ class Killed(Exception):
 
 def references(policy: Policy) -> Rollout:
     """Five sources with a reference of another length each."""
-    targets = policy.pad_targets(policy.tokenize_targets(SENTENCES[::-1]))
+    targets = policy.pad(policy.target_ids(SENTENCES[::-1]))
     return Rollout(
         sources=policy.tokenize_sources(SENTENCES),
         tokens=targets.ids[:, None],
