@@ -17,6 +17,9 @@ class Batch:
     """[B, K, T] of each token under the live policy, with gradient."""
     mean_log_probs: Tensor
     """[B, K, T] averaged over the vocabulary, with gradient."""
+    distinct_mask: Tensor | None = None
+    """[B, K] bool, False where an earlier candidate of the source is the same; None for
+    references."""
     written_log_probs: Tensor | None = None
     """[B, K, T] under the policy that wrote the candidates; None for references."""
     pretrained_log_probs: Tensor | None = None
@@ -46,4 +49,19 @@ class Objective(Protocol):
     """Whether batches must come with greedy rewards."""
 
     def __call__(self, batch: Batch) -> Loss:
-        """Compute the loss of a batch, or of any part of it cut along B."""
+        """Compute the loss of a batch, or of any part of it cut along B.
+
+        Raises:
+            ValueError: the batch lacks what the objective looks at.
+        """
+
+
+def given(value: Tensor | None, what: str, objective: str) -> Tensor:
+    """Insist on something that a batch may come without.
+
+    Raises:
+        ValueError: it is not there.
+    """
+    if value is None:
+        raise ValueError(f"{objective} needs {what}")
+    return value

@@ -7,8 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from goa.objectives.baselines import BASELINES, BaselineName
-from goa.objectives.contract import Batch, Loss
-from goa.objectives.divergence import kl_estimate
+from goa.objectives.contract import Batch, Loss, given
 from goa.settings import Settings
 
 
@@ -50,8 +49,6 @@ class Reinforce:
         Raises:
             ValueError: the batch has no rewards, or lacks what the settings need.
         """
-        if batch.rewards is None:
-            raise ValueError("reinforce needs rewards")
         log_probs = batch.log_probs.sum(dim=-1)
         with torch.no_grad():
             rewards = self._penalised(batch, log_probs)
@@ -60,23 +57,23 @@ class Reinforce:
             weights = self._importance(batch, log_probs)
         loss = -(weights * advantages * log_probs).sum()
         count = float(advantages.numel())
-        diagnostics = {
-            "advantage_size": (float(advantages.abs().sum()), count),
-            "importance_ratio": (float(weights.sum()), count),
-        }
-        if batch.pretrained_log_probs is not None:
-            kl = kl_estimate(batch.log_probs.detach(), batch.pretrained_log_probs)
-            diagnostics["kl"] = (float(kl.sum()), count)
-        return Loss(sum=loss, weight=count, diagnostics=diagnostics)
+        return Loss(
+            sum=loss,
+            weight=count,
+            diagnostics={
+                "advantage_size": (float(advantages.abs().sum()), count),
+                "importance_ratio": (float(weights.sum()), count),
+            },
+        )
 
     def _penalised(self, batch: Batch, log_probs: Tensor) -> Tensor:
-        assert batch.rewards is not None
+        rewards = given(batch.rewards, "rewards", "reinforce")
         if self.settings.kl_weight == 0.0:
-            return batch.rewards
-        if batch.pretrained_log_probs is None:
-            raise ValueError("kl_weight needs the pretrained policy's log-probs")
-        log_ratio = log_probs - batch.pretrained_log_probs.sum(dim=-1)
-        return batch.rewards - self.settings.kl_weight * log_ratio
+            return rewards
+        pretrained = given(
+            batch.pretrained_log_probs, "the pretrained policy's log-probs", "reinforce"
+        )
+        return rewards - self.settings.kl_weight * (log_probs - pretrained.sum(dim=-1))
 
     def _importance(self, batch: Batch, log_probs: Tensor) -> Tensor:
         if batch.written_log_probs is None:

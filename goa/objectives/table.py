@@ -3,12 +3,41 @@
 Likelihood is not among them: it would learn from every candidate alike, whatever it earned.
 """
 
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from goa.objectives.best_of_n import BestOfN, BestOfNSettings
 from goa.objectives.contract import Objective
+from goa.objectives.dpo import Dpo, DpoSettings
+from goa.objectives.grpo import Grpo, GrpoSettings
+from goa.objectives.margin import Margin, MarginSettings
+from goa.objectives.mrt import Mrt, MrtSettings
+from goa.objectives.raml import Raml, RamlSettings
 from goa.objectives.reinforce import Reinforce, ReinforceSettings
 
-ObjectiveSettings = ReinforceSettings
+OBJECTIVES: dict[type, Callable[[Any], Objective]] = {
+    ReinforceSettings: Reinforce,
+    GrpoSettings: Grpo,
+    MrtSettings: Mrt,
+    MarginSettings: Margin,
+    RamlSettings: Raml,
+    BestOfNSettings: BestOfN,
+    DpoSettings: Dpo,
+}
+ObjectiveSettings = Annotated[
+    ReinforceSettings
+    | GrpoSettings
+    | MrtSettings
+    | MarginSettings
+    | RamlSettings
+    | BestOfNSettings
+    | DpoSettings,
+    Field(discriminator="kind"),
+]
 
 
 def build_objective(settings: ObjectiveSettings) -> Objective:
     """Build the objective that settings describe."""
-    return Reinforce(settings)
+    return OBJECTIVES[type(settings)](settings)

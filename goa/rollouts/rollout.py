@@ -45,6 +45,13 @@ class Rollout:
             greedy_rewards=None if self.greedy_rewards is None else self.greedy_rewards[rows],
         )
 
+    @property
+    def distinct_mask(self) -> Tensor:
+        """[B, K] bool, False where an earlier candidate of the source has the same tokens."""
+        tokens = self.tokens.masked_fill(~self.mask, -1)
+        same = (tokens.unsqueeze(2) == tokens.unsqueeze(1)).all(dim=-1)
+        return ~same.tril(diagonal=-1).any(dim=-1)
+
     def cut(self, max_tokens: int) -> Iterator["Rollout"]:
         """Cut along B, never along K, into passes of at most that many target tokens.
 

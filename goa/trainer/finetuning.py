@@ -26,8 +26,11 @@ class FinetuneSettings(Settings):
     @model_validator(mode="after")
     def _baseline_has_its_candidates(self) -> "FinetuneSettings":
         one = self.candidates.num_candidates == 1
-        if one and self.objective.baseline in ("mean", "leave_one_out"):
-            raise ValueError("this baseline needs candidates.num_candidates of 2 or more")
+        if one and getattr(self.objective, "baseline", None) not in ("none", "greedy"):
+            raise ValueError(
+                "this objective or baseline compares the candidates of a source: it needs "
+                "candidates.num_candidates of 2 or more"
+            )
         return self
 
     def check_pool(self, pool: GenerateSettings) -> None:
@@ -36,7 +39,7 @@ class FinetuneSettings(Settings):
         Raises:
             SettingsError: the baseline is greedy, and the pool has no greedy outputs.
         """
-        if self.objective.baseline == "greedy" and not pool.names("greedy"):
+        if getattr(self.objective, "baseline", None) == "greedy" and not pool.names("greedy"):
             raise SettingsError(
                 "finetune.objective.baseline is greedy, but generate.strategies has no strategy of "
                 "kind greedy; add greedy: {kind: greedy}"

@@ -13,6 +13,7 @@ from torch import Tensor
 from goa.checkpoints import Checkpoints
 from goa.errors import TrainingError
 from goa.objectives.contract import Batch, Loss, Objective
+from goa.objectives.divergence import kl_estimate
 from goa.policies.policy import Policy
 from goa.randomness import derive_seed
 from goa.rollouts.rollout import Rollout, Rounds
@@ -135,7 +136,7 @@ class Trainer:
         totals: dict[str, tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
         weight = 0.0
         for part in rollout.cut(self.settings.tokens_per_pass):
-            loss, entropy = self._loss(part)
+            loss, measured = self._loss(part)
             value = float(loss.sum.detach())
             if not math.isfinite(value):
                 raise TrainingError(
@@ -144,7 +145,7 @@ class Trainer:
                 )
             torch.autograd.backward(loss.sum)
             weight += loss.weight
-            measured = {"loss": (value, loss.weight), **entropy}
+            measured["loss"] = (value, loss.weight)
             for name, (amount, count) in (measured | dict(loss.diagnostics)).items():
                 before = totals[name]
                 totals[name] = (before[0] + amount, before[1] + count)
@@ -154,25 +155,29 @@ class Trainer:
         return dict(totals) | {"grad_norm": (norm, 1.0)}
 
     def _loss(self, part: Rollout) -> tuple[Loss, dict[str, tuple[float, float]]]:
-        measured = self.pretrained is not None
-        scores = self.policy.score(part.sources, part.tokens, part.mask, with_entropy=measured)
-        pretrained = None
+        """Score a part and compute its loss; also what is measured whatever the objective."""
+        scores = self.policy.score(
+            part.sources, part.tokens, part.mask, with_entropy=self.pretrained is not None
+        )
+        pretrained, measured = None, {}
         if self.pretrained is not None:
             with torch.no_grad():
                 pretrained = self.pretrained.score(part.sources, part.tokens, part.mask).log_probs
+            kl = kl_estimate(scores.log_probs.detach(), pretrained)
+            measured["kl"] = (float(kl.sum()), float(kl.numel()))
+        if scores.entropy is not None:
+            measured["entropy"] = (float(scores.entropy.sum()), float(part.mask.sum()))
         batch = Batch(
             mask=part.mask,
             log_probs=scores.log_probs,
             mean_log_probs=scores.mean_log_probs,
+            distinct_mask=part.distinct_mask,
             written_log_probs=part.log_probs,
             pretrained_log_probs=pretrained,
             rewards=part.rewards,
             greedy_rewards=part.greedy_rewards,
         )
-        entropy = {}
-        if scores.entropy is not None:
-            entropy["entropy"] = (float(scores.entropy.sum()), float(part.mask.sum()))
-        return self.objective(batch), entropy
+        return self.objective(batch), measured
 
     def _look(
         self,

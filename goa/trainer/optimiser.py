@@ -31,13 +31,17 @@ class Optimiser:
 
         Args:
             update: updates done before this one.
-            weight: what the loss sums of the whole step are to be divided by.
+            weight: what the loss sums of the whole step are to be divided by; 0 where nothing was
+                to be learnt, and then no step is taken.
 
         Returns:
             The gradient's Euclidean norm before clipping; not finite if a gradient is not, and
             then no step is taken.
         """
         parameters = self.adam.param_groups[0]["params"]
+        if weight == 0.0:
+            self.adam.zero_grad(set_to_none=True)
+            return 0.0
         for parameter in parameters:
             if parameter.grad is not None:
                 parameter.grad.div_(weight)

@@ -70,7 +70,7 @@ def test_fine_tuning_on_likelihood_is_refused(
 ) -> None:
     params["finetune"]["objective"] = {"kind": "likelihood"}
     message = problems(params, tmp_path)
-    assert "finetune.objective.kind: input should be 'reinforce', found 'likelihood'" in message
+    assert "finetune.objective.kind: 'likelihood' is none of reinforce" in message
 
 
 def test_a_pool_without_samples_is_refused(

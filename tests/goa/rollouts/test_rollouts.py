@@ -128,6 +128,13 @@ def _tokens(num_rows: int, width: int) -> Tokens:
     return Tokens(ids=torch.ones(num_rows, width).long(), mask=torch.ones(num_rows, width).bool())
 
 
+def test_candidates_are_distinct_by_their_own_tokens_alone() -> None:
+    tokens = torch.tensor([[[5, 1, 0], [5, 1, 9], [5, 0, 0], [5, 1, 7], [5, 1, 7]]])
+    mask = torch.arange(3) < torch.tensor([[2, 2, 1, 3, 3]]).unsqueeze(-1)
+    rollout = Rollout(sources=_tokens(1, 2), tokens=tokens, mask=mask)
+    assert rollout.distinct_mask.tolist() == [[True, False, True, True, False]]
+
+
 def test_a_fresh_rollout_has_the_evaluators_scores_in_their_places(policy: Policy) -> None:
     writer = CandidateWriter(policy, LengthEvaluator(), STRATEGY, with_greedy=True)
     rollout = writer.write(EXAMPLES[:4], seed=5)

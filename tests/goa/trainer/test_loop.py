@@ -1,5 +1,6 @@
 """One loop, whatever the objective: exact steps, exact resume, the best is kept."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from goa.checkpoints import Checkpoints
 from goa.errors import TrainingError
+from goa.objectives.best_of_n import BestOfN, BestOfNSettings
 from goa.objectives.contract import Batch
 from goa.objectives.likelihood import Likelihood, LikelihoodSettings
 from goa.objectives.reinforce import Reinforce, ReinforceSettings
@@ -110,6 +112,19 @@ def test_a_step_is_taken_on_the_loss_divided_by_the_whole_steps_weight(policy: P
     expected = torch.cat([part.flatten() for part in parts]).norm()
     done = made.update(rollout, Optimiser(made.parameters, made.settings, 10), 0)
     assert done["grad_norm"][0] == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_where_nothing_is_to_be_learnt_no_step_is_taken(policy: Policy) -> None:
+    made = trainer(policy)
+    optimiser = Optimiser(made.parameters, made.settings, 10)
+    rollout = references(policy)
+    made.update(rollout, optimiser, 0)
+    before = weights(policy)
+    # A single candidate is the best and the worst; the optimiser's momentum must not move it.
+    made.objective = BestOfN(BestOfNSettings(kind="best_of_n"))
+    done = made.update(dataclasses.replace(rollout, rewards=torch.ones(5, 1)), optimiser, 1)
+    assert done["grad_norm"] == (0.0, 1.0)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in weights(policy).items())
 
 
 def test_a_run_that_is_killed_and_resumed_ends_bit_equal(

@@ -1,0 +1,83 @@
+"""Group-relative policy optimisation."""
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from goa.objectives.contract import Batch, Loss, given
+from goa.settings import Settings
+
+LENGTHS = Literal["candidate", "token", "none"]
+
+
+class GrpoSettings(Settings):
+    """Clipped policy gradient on rewards relative to the source's other candidates."""
+
+    kind: Literal["grpo"]
+    divide_by_spread: bool = True
+    """Divide advantages by the standard deviation of the source's rewards (Shao et al., 2024);
+    without, sources whose candidates hardly differ are not blown up (Liu et al., 2025)."""
+    length_average: LENGTHS = "candidate"
+    """candidate: mean over each candidate's tokens, as in Shao et al. (2024); token: mean over all
+    tokens of the step; none: sum over tokens, mean over candidates, as in Liu et al. (2025)."""
+    clip_below: float = Field(0.2, gt=0.0, lt=1.0)
+    """A token's probability ratio counts no further down than 1 less this."""
+    clip_above: float = Field(0.2, gt=0.0)
+    """A token's probability ratio counts no further up than 1 plus this."""
+
+
+class Grpo:
+    """GRPO (Shao et al., 2024, eq. 3; "Dr. GRPO" of Liu et al., 2025, with both averages off).
+
+    With ``A = r - mean_K r`` (over the spread where told) and each token's probability ratio
+    ``w_t = p(y_t) / written(y_t)``, ``loss = -sum_y avg_t min(w_t A, clip(w_t, 1 - below,
+    1 + above) A)``. Weight: candidates; tokens with ``length_average: token``.
+
+    Departures from the papers:
+
+    1. The spread is that of a population (divided by K) plus 1e-6; a source whose candidates all
+       earn the same has advantage 0, not 0 / 0.
+    2. ``length_average: none`` divides by the number of candidates, where Liu et al. divide by a
+       constant length besides: the learning rate takes its place.
+    3. The divergence is penalised outside, in the same way for every objective.
+    """
+
+    needs_greedy = False
+
+    def __init__(self, settings: GrpoSettings) -> None:
+        self.settings = settings
+
+    def __call__(self, batch: Batch) -> Loss:
+        """Compute the loss of candidates that come with rewards and the log-probs of their writer.
+
+        Raises:
+            ValueError: the batch lacks one of these.
+        """
+        rewards = given(batch.rewards, "rewards", "grpo")
+        written = given(batch.written_log_probs, "the writer's log-probs", "grpo")
+        advantages = self._advantages(rewards).unsqueeze(-1)
+        ratio = (batch.log_probs - written).exp()
+        clipped = ratio.clamp(1 - self.settings.clip_below, 1 + self.settings.clip_above)
+        gain = torch.minimum(ratio * advantages, clipped * advantages).masked_fill(~batch.mask, 0.0)
+        num_tokens = batch.mask.sum(dim=-1)
+        if self.settings.length_average == "candidate":
+            gain = gain / num_tokens.clamp(min=1).unsqueeze(-1)
+        by_token = self.settings.length_average == "token"
+        count, num_all = float(rewards.numel()), float(num_tokens.sum())
+        outside = clipped != ratio
+        return Loss(
+            sum=-gain.sum(),
+            weight=num_all if by_token else count,
+            diagnostics={
+                "advantage_size": (float(advantages.abs().sum()), count),
+                "clipped_share": (float(outside.sum()), num_all),
+            },
+        )
+
+    def _advantages(self, rewards: Tensor) -> Tensor:
+        advantages = rewards - rewards.mean(dim=1, keepdim=True)
+        if self.settings.divide_by_spread:
+            advantages = advantages / (rewards.std(dim=1, correction=0, keepdim=True) + 1e-6)
+        return advantages

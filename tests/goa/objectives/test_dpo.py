@@ -1,0 +1,41 @@
+"""Direct preference optimisation against its definition."""
+
+import math
+
+import pytest
+import torch
+
+from goa.objectives.dpo import Dpo, DpoSettings
+from tests.goa.objectives.conftest import World
+
+
+def test_the_loss_is_that_of_its_definition(world: World) -> None:
+    chosen = [5, 20, 33]
+    log_probs = world.log_probs().detach()
+    loss = Dpo(DpoSettings(kind="dpo", beta=0.7))(world.batch(log_probs, chosen))
+    best = max(chosen, key=lambda output: float(world.rewards[output]))
+    worst = min(chosen, key=lambda output: float(world.rewards[output]))
+    moved = (log_probs - world.pretrained).sum(dim=-1)
+    gap = float(moved[best] - moved[worst])
+    assert float(loss.sum) == pytest.approx(math.log1p(math.exp(-0.7 * gap)), rel=1e-12)
+    assert loss.weight == 1.0
+    assert loss.diagnostics["agreement"] == (float(gap > 0), 1.0)
+
+
+def test_where_the_policies_agree_the_gradient_pulls_best_and_worst_apart(world: World) -> None:
+    world.pretrained = world.log_probs().detach()
+    beta, chosen = 0.5, [5, 20, 33]
+    loss = Dpo(DpoSettings(kind="dpo", beta=beta))(world.batch(world.log_probs(), chosen))
+    best = max(chosen, key=lambda output: float(world.rewards[output]))
+    worst = min(chosen, key=lambda output: float(world.rewards[output]))
+    sums = world.log_probs().sum(dim=-1)
+    # The derivative of -log sigmoid at 0 is -1/2.
+    exact = world.gradient(-0.5 * beta * (sums[best] - sums[worst]))
+    assert torch.allclose(world.gradient(loss.sum), exact, rtol=1e-9, atol=1e-12)
+
+
+def test_a_source_without_a_preference_is_left_out(world: World) -> None:
+    world.rewards[:] = 0.5
+    loss = Dpo(DpoSettings(kind="dpo"))(world.batch(world.log_probs().detach(), [5, 20, 33]))
+    assert float(loss.sum) == 0.0
+    assert loss.weight == 0.0
