@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
+from goa.tracking.spool import read_spool
+
 PROJECT = Path(__file__).parents[1]
 pytestmark = pytest.mark.xdist_group("end_to_end")
 
@@ -215,6 +217,9 @@ def test_a_stage_that_is_killed_goes_on_and_ends_with_the_same_policy(
     assert run(folder, *argv).returncode == 0
     assert weights.read_bytes() == expected
     assert not list(checkpoints.glob("*"))
+    # Only the run that nothing stopped, and the one that was killed, began at the beginning.
+    (spool,) = (folder / ".goa/spool/finetune@bleu").glob("*.jsonl")
+    assert [record.get("done") for record in read_spool(spool)].count(0) == 2
 
 
 @pytest.mark.long
