@@ -5,16 +5,18 @@ from pathlib import Path
 from goa.data.corpus import open_split
 from goa.decoding.settings import GenerateSettings
 from goa.evaluators.table import EvaluatorName, EvaluatorSettings, build_evaluator
-from goa.objectives.table import build_objective
 from goa.policies.compute import use_device
 from goa.policies.settings import ComputeSettings
 from goa.policies.storage import load_policy
 from goa.rollouts.candidates import CandidateRounds, CandidateWriter, RoundPlan
 from goa.rollouts.pooled import PoolChoice, start_from_pool
 from goa.settings import read_sections
+from goa.trainer.aims import finetuning_aims
+from goa.trainer.anchor import Anchor
 from goa.trainer.finetuning import FinetuneSettings
 from goa.trainer.loop import Trainer, TrainingState
 from goa.trainer.reward_validation import RewardValidation
+from goa.trainer.update import Updater
 from pipelines.stage import PARAMS, Stage, open_stage, stage_argument
 from pipelines.training import save_training, train
 
@@ -41,18 +43,26 @@ def finetune(stage: Stage, name: str) -> None:
     device = use_device(params.compute, params.compute.threads.finetune)
     policy = load_policy(Path("out/policies/mle"), device)
     evaluator = build_evaluator(name, params.evaluators[name])
-    objective = build_objective(settings.objective)
+    aims = finetuning_aims(settings)
+    needs_greedy = any(aim.objective.needs_greedy for aim in aims)
     corpus = open_split(Path("out/data"), "train")
     choice = PoolChoice(
         strategy=params.generate.names("sample")[0],
-        greedy=params.generate.names("greedy")[0] if objective.needs_greedy else None,
+        greedy=params.generate.names("greedy")[0] if needs_greedy else None,
         num_sources=settings.sources_per_round,
+        with_references=settings.learns_from_references,
         seed=params.seed,
     )
     start = start_from_pool(
         policy, corpus, Path("out/pool.parquet"), Path(f"out/rewards/{name}.parquet"), choice
     )
-    writer = CandidateWriter(policy, evaluator, settings.candidates, objective.needs_greedy)
+    writer = CandidateWriter(
+        policy,
+        evaluator,
+        settings.candidates,
+        with_greedy=needs_greedy,
+        with_references=settings.learns_from_references,
+    )
     plan = RoundPlan(
         num_rounds=settings.rounds, sources_per_round=settings.sources_per_round, seed=params.seed
     )
@@ -65,8 +75,9 @@ def finetune(stage: Stage, name: str) -> None:
         settings.validation.num_sources,
         settings.candidates.max_tokens,
     )
-    trainer = Trainer(policy, objective, settings.optimiser, params.seed, dropout=False)
-    trainer.measure_divergence()
+    anchor = Anchor(policy, settings.divergence)
+    updater = Updater(policy, aims, params.seed, dropout=False, anchor=anchor)
+    trainer = Trainer(updater, settings.optimiser)
     state = train(stage, trainer, rounds, validate, settings.validation)
     save_training(stage, trainer, state, name)
     stage.metrics(Path(f"metrics/finetune/{name}.json"), _summary(state, len(silent)))

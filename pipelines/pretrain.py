@@ -11,6 +11,7 @@ from goa.rollouts.references import ReferenceRounds
 from goa.settings import read_sections
 from goa.trainer.loop import Trainer
 from goa.trainer.settings import PretrainSettings
+from goa.trainer.update import Aim, Updater
 from goa.trainer.validation import LikelihoodValidation
 from pipelines.stage import PARAMS, Stage, open_stage
 from pipelines.training import save_training, train
@@ -37,8 +38,9 @@ def pretrain(stage: Stage) -> None:
     validate = LikelihoodValidation(
         policy, open_split(Path("out/data"), "validation"), settings.validation.num_sources
     )
-    objective = Likelihood(settings.objective)
-    trainer = Trainer(policy, objective, settings.optimiser, params.seed, dropout=True)
+    aims = [Aim(objective=Likelihood(settings.objective))]
+    updater = Updater(policy, aims, params.seed, dropout=True, anchor=None)
+    trainer = Trainer(updater, settings.optimiser)
     state = train(stage, trainer, rounds, validate, settings.validation)
     save_training(stage, trainer, state, "mle")
     stage.metrics(

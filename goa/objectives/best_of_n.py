@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-import torch
+from torch import Tensor
 
 from goa.objectives.contract import Batch, Loss, given
 from goa.settings import Settings
@@ -31,6 +31,11 @@ class BestOfN:
     def __init__(self, settings: BestOfNSettings) -> None:
         self.settings = settings
 
+    def weigh(self, mask: Tensor, rewards: Tensor | None) -> float:
+        """Count the tokens of the candidates that are learnt from."""
+        best, chosen = _choose(given(rewards, "rewards", "best_of_n"))
+        return float((mask.sum(dim=-1).gather(1, best).squeeze(1) * chosen).sum())
+
     def __call__(self, batch: Batch) -> Loss:
         """Compute the loss of candidates that come with rewards.
 
@@ -38,13 +43,15 @@ class BestOfN:
             ValueError: the batch has no rewards.
         """
         rewards = given(batch.rewards, "rewards", "best_of_n")
-        best, rows = rewards.argmax(dim=1), torch.arange(len(rewards), device=rewards.device)
-        chosen = rewards.amax(dim=1) > rewards.amin(dim=1)
-        log_probs = batch.log_probs.sum(dim=-1)[rows, best]
-        num_tokens = batch.mask.sum(dim=-1)[rows, best]
+        best, chosen = _choose(rewards)
+        log_probs = batch.log_probs.sum(dim=-1).gather(1, best).squeeze(1)
         headroom = (rewards.amax(dim=1) - rewards.mean(dim=1)).sum()
         return Loss(
             sum=-(log_probs * chosen).sum(),
-            weight=float((num_tokens * chosen).sum()),
             diagnostics={"headroom": (float(headroom), float(len(rewards)))},
         )
+
+
+def _choose(rewards: Tensor) -> tuple[Tensor, Tensor]:
+    """Find each source's best candidate, [B, 1], and whether it is better than any other, [B]."""
+    return rewards.argmax(dim=1, keepdim=True), rewards.amax(dim=1) > rewards.amin(dim=1)

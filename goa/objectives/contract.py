@@ -17,6 +17,8 @@ class Batch:
     """[B, K, T] of each token under the live policy, with gradient."""
     mean_log_probs: Tensor
     """[B, K, T] averaged over the vocabulary, with gradient."""
+    entropy: Tensor | None = None
+    """[B, K, T] entropy of the next-token distribution in nats; None where it is not asked for."""
     distinct_mask: Tensor | None = None
     """[B, K] bool, False where an earlier candidate of the source is the same; None for
     references."""
@@ -35,11 +37,9 @@ class Loss:
     """A loss before division."""
 
     sum: Tensor
-    """Scalar with gradient, summed over what ``weight`` counts."""
-    weight: float
-    """How much was summed; a step's loss is its sums over its weights."""
+    """Scalar with gradient, summed over what the objective's ``weigh`` counts."""
     diagnostics: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """Name -> (sum, weight), averaged over the step in the same way."""
+    """Name -> (sum, weight); a step's diagnostic is its sums over its weights."""
 
 
 class Objective(Protocol):
@@ -48,8 +48,15 @@ class Objective(Protocol):
     needs_greedy: bool
     """Whether batches must come with greedy rewards."""
 
+    def weigh(self, mask: Tensor, rewards: Tensor | None) -> float:
+        """Count what a loss is summed over: tokens, candidates, sources.
+
+        Told from masks [B, K, T] and rewards [B, K] alone, so that the whole step's weight is known
+        before its first part is scored. Counts of parts cut along B add up.
+        """
+
     def __call__(self, batch: Batch) -> Loss:
-        """Compute the loss of a batch, or of any part of it cut along B.
+        """Sum the loss over a batch, or over any part of it cut along B.
 
         Raises:
             ValueError: the batch lacks what the objective looks at.

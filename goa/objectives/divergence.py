@@ -1,6 +1,8 @@
-"""How far the policy has moved from the pretrained one."""
+"""How far the policy has moved from the pretrained one, and what that costs."""
 
 from torch import Tensor
+
+from goa.objectives.contract import Batch, Loss, given
 
 
 def kl_estimate(log_probs: Tensor, pretrained_log_probs: Tensor) -> Tensor:
@@ -12,3 +14,44 @@ def kl_estimate(log_probs: Tensor, pretrained_log_probs: Tensor) -> Tensor:
     """
     difference = pretrained_log_probs - log_probs
     return (difference.expm1() - difference).sum(dim=-1)
+
+
+def penalise(rewards: Tensor, written: Tensor, pretrained: Tensor, weight: float) -> Tensor:
+    """Take the divergence out of rewards: ``r - weight log(p(y) / pretrained(y))``, [B, K].
+
+    Args:
+        rewards: [B, K].
+        written: [B, K, T] log-probs of the candidates under the policy that wrote them.
+        pretrained: [B, K, T] log-probs under the pretrained policy.
+        weight: reward per nat.
+
+    What maximises the expected penalised reward maximises the expected reward less ``weight`` times
+    the divergence (Jaques et al., 2017, eq. 7).
+    """
+    return rewards - weight * (written - pretrained).sum(dim=-1)
+
+
+class Divergence:
+    """The divergence as a term of the loss: :func:`kl_estimate`, weight: candidates.
+
+    Its gradient at the pretrained policy is 0; away from it, it pulls back more strongly than the
+    divergence itself where the policy has become much less likely to say what it said (the estimate
+    grows with ``pretrained / p``), and it leaves out how the candidates' own probabilities change
+    (Shao et al., 2024, eq. 4, do the same).
+    """
+
+    needs_greedy = False
+
+    def weigh(self, mask: Tensor, rewards: Tensor | None) -> float:
+        """Count candidates."""
+        del rewards
+        return float(mask.shape[0] * mask.shape[1])
+
+    def __call__(self, batch: Batch) -> Loss:
+        """Sum the divergence over the candidates.
+
+        Raises:
+            ValueError: the batch lacks the pretrained policy's log-probs.
+        """
+        pretrained = given(batch.pretrained_log_probs, "the pretrained log-probs", "divergence")
+        return Loss(sum=kl_estimate(batch.log_probs, pretrained).sum())

@@ -4,6 +4,7 @@ from typing import Literal
 
 import torch
 from pydantic import Field
+from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from goa.objectives.contract import Batch, Loss, given
@@ -36,6 +37,11 @@ class Dpo:
     def __init__(self, settings: DpoSettings) -> None:
         self.settings = settings
 
+    def weigh(self, mask: Tensor, rewards: Tensor | None) -> float:
+        """Count the sources whose candidates differ in reward."""
+        del mask
+        return float(_preferring(given(rewards, "rewards", "dpo")).sum())
+
     def __call__(self, batch: Batch) -> Loss:
         """Compute the loss of candidates that come with rewards.
 
@@ -47,11 +53,14 @@ class Dpo:
         moved = (batch.log_probs - pretrained).sum(dim=-1)
         rows = torch.arange(len(rewards), device=rewards.device)
         gap = moved[rows, rewards.argmax(dim=1)] - moved[rows, rewards.argmin(dim=1)]
-        preferred = rewards.amax(dim=1) > rewards.amin(dim=1)
-        count = float(preferred.sum())
+        preferring = _preferring(rewards)
         agreeing = float((gap.detach() > 0).sum())
         return Loss(
-            sum=-(logsigmoid(self.settings.beta * gap) * preferred).sum(),
-            weight=count,
-            diagnostics={"agreement": (agreeing, count)},
+            sum=-(logsigmoid(self.settings.beta * gap) * preferring).sum(),
+            diagnostics={"agreement": (agreeing, float(preferring.sum()))},
         )
+
+
+def _preferring(rewards: Tensor) -> Tensor:
+    """Say of each source whether one of its candidates is preferred to another, [B]."""
+    return rewards.amax(dim=1) > rewards.amin(dim=1)

@@ -49,6 +49,12 @@ class Grpo:
     def __init__(self, settings: GrpoSettings) -> None:
         self.settings = settings
 
+    def weigh(self, mask: Tensor, rewards: Tensor | None) -> float:
+        """Count candidates, or tokens where the mean is over all of them."""
+        del rewards
+        by_token = self.settings.length_average == "token"
+        return float(mask.sum()) if by_token else float(mask.shape[0] * mask.shape[1])
+
     def __call__(self, batch: Batch) -> Loss:
         """Compute the loss of candidates that come with rewards and the log-probs of their writer.
 
@@ -64,12 +70,10 @@ class Grpo:
         num_tokens = batch.mask.sum(dim=-1)
         if self.settings.length_average == "candidate":
             gain = gain / num_tokens.clamp(min=1).unsqueeze(-1)
-        by_token = self.settings.length_average == "token"
         count, num_all = float(rewards.numel()), float(num_tokens.sum())
         outside = clipped != ratio
         return Loss(
             sum=-gain.sum(),
-            weight=num_all if by_token else count,
             diagnostics={
                 "advantage_size": (float(advantages.abs().sum()), count),
                 "clipped_share": (float(outside.sum()), num_all),

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from pydantic import Field
+from torch import Tensor
 
 from goa.objectives.contract import Batch, Loss
 from goa.settings import Settings
@@ -27,10 +28,14 @@ class Likelihood:
     def __init__(self, settings: LikelihoodSettings) -> None:
         self.label_smoothing = settings.label_smoothing
 
+    def weigh(self, mask: Tensor, rewards: Tensor | None) -> float:
+        """Count tokens."""
+        del rewards
+        return float(mask.sum())
+
     def __call__(self, batch: Batch) -> Loss:
         """Compute the loss; rewards are not looked at."""
         chosen, spread = batch.log_probs.sum(), batch.mean_log_probs.sum()
         loss = -(1 - self.label_smoothing) * chosen - self.label_smoothing * spread
-        num_tokens = float(batch.mask.sum())
-        diagnostics = {"nll": (-float(chosen.detach()), num_tokens)}
-        return Loss(sum=loss, weight=num_tokens, diagnostics=diagnostics)
+        nll = (-float(chosen.detach()), float(batch.mask.sum()))
+        return Loss(sum=loss, diagnostics={"nll": nll})

@@ -38,6 +38,11 @@ class Margin:
     def __init__(self, settings: MarginSettings) -> None:
         self.settings = settings
 
+    def weigh(self, mask: Tensor, rewards: Tensor | None) -> float:
+        """Count sources."""
+        del rewards
+        return float(len(mask))
+
     def __call__(self, batch: Batch) -> Loss:
         """Compute the loss of candidates that come with rewards.
 
@@ -55,9 +60,7 @@ class Margin:
             violations = violations.gather(1, likeliest)
         count = float(len(rewards))
         violated = float((violations.detach() > 0).any(dim=1).sum())
-        return Loss(
-            sum=violations.sum(), weight=count, diagnostics={"violated_share": (violated, count)}
-        )
+        return Loss(sum=violations.sum(), diagnostics={"violated_share": (violated, count)})
 
     def _scores(self, batch: Batch) -> Tensor:
         """Score candidates, [B, K]."""

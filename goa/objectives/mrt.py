@@ -4,6 +4,7 @@ from typing import Literal
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from goa.objectives.contract import Batch, Loss, given
 from goa.settings import Settings
@@ -35,6 +36,11 @@ class Mrt:
     def __init__(self, settings: MrtSettings) -> None:
         self.settings = settings
 
+    def weigh(self, mask: Tensor, rewards: Tensor | None) -> float:
+        """Count sources."""
+        del rewards
+        return float(len(mask))
+
     def __call__(self, batch: Batch) -> Loss:
         """Compute the loss of candidates that come with rewards.
 
@@ -49,4 +55,4 @@ class Mrt:
         risk = (proportions * (1 - rewards)).sum()
         count = float(len(rewards))
         likeliest = float(proportions.detach().amax(dim=-1).sum())
-        return Loss(sum=risk, weight=count, diagnostics={"likeliest_share": (likeliest, count)})
+        return Loss(sum=risk, diagnostics={"likeliest_share": (likeliest, count)})

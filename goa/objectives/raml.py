@@ -3,6 +3,7 @@
 from typing import Literal
 
 from pydantic import Field
+from torch import Tensor
 
 from goa.objectives.contract import Batch, Loss, given
 from goa.settings import Settings
@@ -40,6 +41,11 @@ class Raml:
     def __init__(self, settings: RamlSettings) -> None:
         self.settings = settings
 
+    def weigh(self, mask: Tensor, rewards: Tensor | None) -> float:
+        """Count sources."""
+        del rewards
+        return float(len(mask))
+
     def __call__(self, batch: Batch) -> Loss:
         """Compute the loss of candidates that come with rewards and the log-probs of their writer.
 
@@ -58,6 +64,5 @@ class Raml:
         effective = float((1 / weights.square().sum(dim=-1)).sum())
         return Loss(
             sum=-(weights * batch.log_probs.sum(dim=-1)).sum(),
-            weight=count,
             diagnostics={"effective_candidates": (effective, count)},
         )

@@ -16,8 +16,6 @@ class ReinforceSettings(Settings):
 
     kind: Literal["reinforce"]
     baseline: BaselineName = "leave_one_out"
-    kl_weight: float = Field(0.0, ge=0.0)
-    """Reward taken away per nat of log-ratio to the pretrained policy."""
     max_importance_ratio: float = Field(5.0, gt=1.0)
     """Bound on the weight of candidates that an earlier policy wrote."""
 
@@ -35,13 +33,16 @@ class Reinforce:
     2. ``w = min(p(y | x) / written(y | x), max_importance_ratio)``, without gradient, corrects for
        candidates written by an earlier policy: the pool, or this round before an update. It is 1
        for fresh ones. Draws from a tempered or truncated distribution are not corrected for.
-    3. With ``kl_weight`` k, ``r`` becomes ``r - k log(p(y | x) / pretrained(y | x))``: the expected
-       reward less k times the divergence is what rises.
     """
 
     def __init__(self, settings: ReinforceSettings) -> None:
         self.settings = settings
         self.needs_greedy = settings.baseline == "greedy"
+
+    def weigh(self, mask: Tensor, rewards: Tensor | None) -> float:
+        """Count candidates."""
+        del rewards
+        return float(mask.shape[0] * mask.shape[1])
 
     def __call__(self, batch: Batch) -> Loss:
         """Compute the loss of candidates that come with rewards.
@@ -49,9 +50,9 @@ class Reinforce:
         Raises:
             ValueError: the batch has no rewards, or lacks what the settings need.
         """
+        rewards = given(batch.rewards, "rewards", "reinforce")
         log_probs = batch.log_probs.sum(dim=-1)
         with torch.no_grad():
-            rewards = self._penalised(batch, log_probs)
             baseline = BASELINES[self.settings.baseline](rewards, batch.greedy_rewards)
             advantages = rewards - baseline
             weights = self._importance(batch, log_probs)
@@ -59,21 +60,11 @@ class Reinforce:
         count = float(advantages.numel())
         return Loss(
             sum=loss,
-            weight=count,
             diagnostics={
                 "advantage_size": (float(advantages.abs().sum()), count),
                 "importance_ratio": (float(weights.sum()), count),
             },
         )
-
-    def _penalised(self, batch: Batch, log_probs: Tensor) -> Tensor:
-        rewards = given(batch.rewards, "rewards", "reinforce")
-        if self.settings.kl_weight == 0.0:
-            return rewards
-        pretrained = given(
-            batch.pretrained_log_probs, "the pretrained policy's log-probs", "reinforce"
-        )
-        return rewards - self.settings.kl_weight * (log_probs - pretrained.sum(dim=-1))
 
     def _importance(self, batch: Batch, log_probs: Tensor) -> Tensor:
         if batch.written_log_probs is None:

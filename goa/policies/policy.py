@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -10,6 +11,9 @@ from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
 from goa.errors import PolicyError, excerpt
+
+WantedEntropy = Literal["none", "value", "gradient"]
+"""Whether to compute entropies, one more pass over the vocabulary, and whether with gradient."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +62,7 @@ class TokenScores:
     mean_log_probs: Tensor
     """[B, K, T] log-probability averaged over the vocabulary: the label-smoothing term."""
     entropy: Tensor | None
-    """[B, K, T] entropy of the next-token distribution, in nats, without gradient; if asked for."""
+    """[B, K, T] entropy of the next-token distribution, in nats; None where not asked for."""
 
 
 class Policy:
@@ -134,7 +138,11 @@ class Policy:
         return Encoded(states=output.last_hidden_state, mask=sources.mask)
 
     def score(
-        self, sources: Tokens, tokens: Tensor, mask: Tensor, with_entropy: bool = False
+        self,
+        sources: Tokens,
+        tokens: Tensor,
+        mask: Tensor,
+        entropy: WantedEntropy = "none",
     ) -> TokenScores:
         """Score K given candidates per source by teacher forcing, with gradient.
 
@@ -142,7 +150,7 @@ class Policy:
             sources: B tokenized sources.
             tokens: [B, K, T] candidate ids, the end token included.
             mask: [B, K, T] bool, True for the tokens of a candidate.
-            with_entropy: one more pass over the vocabulary.
+            entropy: whether that of the next-token distributions is wanted, too.
         """
         num_sources, num_candidates, width = tokens.shape
         encoded = self.encode(sources).expand(num_candidates)
@@ -158,7 +166,10 @@ class Policy:
         flat_mask = mask.reshape(-1, width)
         normaliser = logits.logsumexp(dim=-1)
         chosen = logits.gather(-1, flat.unsqueeze(-1)).squeeze(-1)
-        entropy = _entropy(logits.detach(), normaliser.detach()) if with_entropy else None
+        entropies = None
+        if entropy != "none":
+            with torch.set_grad_enabled(entropy == "gradient" and torch.is_grad_enabled()):
+                entropies = _entropy(logits, normaliser)
 
         def lay_out(values: Tensor) -> Tensor:
             return values.masked_fill(~flat_mask, 0.0).view(num_sources, num_candidates, width)
@@ -166,7 +177,7 @@ class Policy:
         return TokenScores(
             log_probs=lay_out(chosen - normaliser),
             mean_log_probs=lay_out(logits.mean(dim=-1) - normaliser),
-            entropy=None if entropy is None else lay_out(entropy),
+            entropy=None if entropies is None else lay_out(entropies),
         )
 
     def new_cache(self) -> EncoderDecoderCache:
@@ -200,7 +211,7 @@ class Policy:
 
 def _entropy(logits: Tensor, normaliser: Tensor) -> Tensor:
     """Compute the entropy in nats, [...], of the distributions that logits [..., V] stand for."""
-    probs = (logits - normaliser.unsqueeze(-1)).exp_()
+    probs = (logits - normaliser.unsqueeze(-1)).exp()
     return normaliser - (probs * logits).sum(dim=-1)
 
 

@@ -14,6 +14,7 @@ from goa.evaluators.contract import Evaluator, checked_score
 from goa.policies.policy import Policy
 from goa.randomness import Shuffle, derive_seed
 from goa.records import Example, Sample
+from goa.rollouts.references import references_of
 from goa.rollouts.rollout import Rollout
 
 BLOCK = 256
@@ -28,12 +29,15 @@ class CandidateWriter:
         policy: Policy,
         evaluator: Evaluator,
         strategy: SampleSettings,
+        *,
         with_greedy: bool,
+        with_references: bool,
     ) -> None:
         self.policy = policy
         self.evaluator = evaluator
         self.strategy = strategy
         self.with_greedy = with_greedy
+        self.with_references = with_references
 
     def write(self, examples: Sequence[Example], seed: int) -> Rollout:
         """Write and score candidates for B examples, with the policy as it is now.
@@ -60,6 +64,7 @@ class CandidateWriter:
             log_probs=candidates.log_probs,
             rewards=reward_tensor,
             greedy_rewards=greedy_rewards,
+            references=references_of(self.policy, examples, seed) if self.with_references else None,
             diagnostics=parts | _describe(candidates) | describe_rewards(reward_tensor),
         )
 

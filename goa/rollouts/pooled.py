@@ -3,7 +3,7 @@
 import heapq
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from goa.policies.policy import Policy
 from goa.randomness import derive_seed
 from goa.records import Example
 from goa.rollouts.candidates import describe_rewards
+from goa.rollouts.references import references_of
 from goa.rollouts.rollout import Rollout
 
 
@@ -29,6 +30,8 @@ class PoolChoice:
     """Name of the greedy strategy, where the objective asks for greedy rewards."""
     num_sources: int
     """Sources of the first round."""
+    with_references: bool
+    """Whether the objective learns from references besides."""
     seed: int
     """Of the choice among the sources that carry signal."""
 
@@ -86,7 +89,10 @@ def start_from_pool(
             "nothing to learn; draw more candidates, or look at the evaluator"
         )
     groups = {group.example_id: group for _, _, group in chosen}
-    rollout = _lay_out(policy, _find(corpus, set(groups)), groups)
+    examples = _find(corpus, set(groups))
+    rollout = _lay_out(policy, examples, groups)
+    if choice.with_references:
+        rollout = replace(rollout, references=references_of(policy, examples, choice.seed))
     return PoolStart(rollout=rollout, silent=frozenset(silent), num_sources=count)
 
 

@@ -1,12 +1,33 @@
 """Rounds of references: what maximum likelihood learns from."""
 
+from collections.abc import Sequence
+
 from goa.data.corpus import Corpus
 from goa.policies.policy import Policy
 from goa.randomness import Shuffle, generator
+from goa.records import Example
 from goa.rollouts.rollout import Rollout
 
 ROUNDS_PER_BLOCK = 32
 """Pairs are sorted by length within blocks of this many rounds, so that little is padding."""
+
+
+def references_of(policy: Policy, examples: Sequence[Example], seed: int) -> Rollout:
+    """Lay out one reference of each example, [B, 1, T]; which one follows from seed and id."""
+    places = [
+        generator(seed, "reference", example.id).integers(len(example.references))
+        for example in examples
+    ]
+    references = [
+        example.references[place] for example, place in zip(examples, places, strict=True)
+    ]
+    targets = policy.pad(policy.target_ids(references))
+    return Rollout(
+        sources=policy.tokenize_sources([example.source for example in examples]),
+        tokens=targets.ids.unsqueeze(1),
+        mask=targets.mask.unsqueeze(1),
+    )
+
 
 Pair = tuple[list[int], list[int]]
 """Ids of a source and of one of its references."""

@@ -21,10 +21,14 @@ class Rollout:
     """[B, K, T] bool, True for the tokens of a candidate."""
     log_probs: Tensor | None = None
     """[B, K, T] under the policy that wrote them; None for references."""
+    pretrained_log_probs: Tensor | None = None
+    """[B, K, T] under the pretrained policy; None where no divergence is measured."""
     rewards: Tensor | None = None
-    """[B, K] in [0, 1]; None for references."""
+    """[B, K] in [0, 1], less the price of divergence where there is one; None for references."""
     greedy_rewards: Tensor | None = None
     """[B] of the policy's greedy output, where the objective asks for it."""
+    references: "Rollout | None" = None
+    """One reference of each source, where the likelihood is mixed in."""
     diagnostics: Mapping[str, float] = field(default_factory=dict)
     """What generation and scoring had to say of the whole rollout."""
 
@@ -36,13 +40,19 @@ class Rollout:
         """Take some sources with all their candidates, without columns that are all padding."""
         mask = self.mask[rows]
         width = int(mask.sum(dim=-1).max()) if len(mask) else 0
+
+        def narrow(log_probs: Tensor | None) -> Tensor | None:
+            return None if log_probs is None else log_probs[rows, :, :width]
+
         return Rollout(
             sources=self.sources[rows],
             tokens=self.tokens[rows, :, :width],
             mask=mask[:, :, :width],
-            log_probs=None if self.log_probs is None else self.log_probs[rows, :, :width],
+            log_probs=narrow(self.log_probs),
+            pretrained_log_probs=narrow(self.pretrained_log_probs),
             rewards=None if self.rewards is None else self.rewards[rows],
             greedy_rewards=None if self.greedy_rewards is None else self.greedy_rewards[rows],
+            references=None if self.references is None else self.references[rows],
         )
 
     @property

@@ -1,12 +1,28 @@
 """Settings of fine-tuning; apart, so that changing an objective leaves pretraining as it is."""
 
+from typing import Annotated
+
 from pydantic import Field, model_validator
 
 from goa.decoding.settings import GenerateSettings, SampleSettings
 from goa.errors import SettingsError
 from goa.objectives.table import ObjectiveSettings
 from goa.settings import Settings
-from goa.trainer.settings import OptimiserSettings, ValidationSettings
+from goa.trainer.settings import DivergenceSettings, OptimiserSettings, ValidationSettings
+
+
+class RampSettings(Settings):
+    """A number that moves in a straight line and then stays."""
+
+    start: float = Field(ge=0.0)
+    """In the first round."""
+    end: float = Field(ge=0.0)
+    """From the round ``rounds`` on."""
+    rounds: int = Field(ge=1)
+
+    def at(self, update: int) -> float:
+        """Give the number after so many updates."""
+        return self.start + (self.end - self.start) * min(1.0, update / self.rounds)
 
 
 class FinetuneSettings(Settings):
@@ -20,6 +36,11 @@ class FinetuneSettings(Settings):
     skip_silent_sources: bool = True
     """Leave out sources whose candidates in the pool all earn the same."""
     objective: ObjectiveSettings
+    divergence: DivergenceSettings = DivergenceSettings()
+    likelihood_weight: Annotated[float, Field(ge=0.0)] | RampSettings = 0.0
+    """What the likelihood of a reference of each source weighs beside the objective."""
+    entropy_weight: float = Field(0.0, ge=0.0)
+    """What a nat of entropy per token is worth in the loss."""
     optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-4)
     validation: ValidationSettings = ValidationSettings(every=20)
 
@@ -32,6 +53,16 @@ class FinetuneSettings(Settings):
                 "candidates.num_candidates of 2 or more"
             )
         return self
+
+    def likelihood_weight_at(self, update: int) -> float:
+        """Give the weight of the likelihood after so many updates."""
+        weight = self.likelihood_weight
+        return weight.at(update) if isinstance(weight, RampSettings) else weight
+
+    @property
+    def learns_from_references(self) -> bool:
+        """Whether the likelihood is mixed in."""
+        return self.likelihood_weight != 0.0
 
     def check_pool(self, pool: GenerateSettings) -> None:
         """Check that the pool holds what the first round learns from.

@@ -1,24 +1,18 @@
 """Rounds in, a better policy out."""
 
-import copy
 import math
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from goa.checkpoints import Checkpoints
-from goa.errors import TrainingError
-from goa.objectives.contract import Batch, Loss, Objective
-from goa.objectives.divergence import kl_estimate
-from goa.policies.policy import Policy
-from goa.randomness import derive_seed
-from goa.rollouts.rollout import Rollout, Rounds
+from goa.rollouts.rollout import Rounds
 from goa.trainer.optimiser import Optimiser
 from goa.trainer.settings import OptimiserSettings, ValidationSettings
+from goa.trainer.update import Updater
 
 WEIGHTS, BEST = "weights.", "best."
 
@@ -55,46 +49,24 @@ class TrainingState:
     """When it was reached."""
     looks_since_best: int = 0
     """Looks at the validation split since then."""
+    divergence_weight: float | None = None
+    """What the divergence costs now, where it is steered; None before the first update."""
     rows: list[dict[str, float]] = field(default_factory=list)
     """What was recorded, one mapping a look, ``update`` first."""
 
 
 class Trainer:
-    """Trains a policy on rounds with an objective; one round is one update."""
+    """Trains a policy on rounds; one round is one update."""
 
-    def __init__(
-        self,
-        policy: Policy,
-        objective: Objective,
-        settings: OptimiserSettings,
-        seed: int,
-        dropout: bool,
-    ) -> None:
-        """Set the trainer up.
-
-        Args:
-            policy: trained in place.
-            objective: gives the loss.
-            settings: of the optimiser.
-            seed: of dropout.
-            dropout: whether the policy's dropout is on during updates. Rewards are earned without
-                it, so policy-gradient updates must be without it too: with it the divergence from
-                the pretrained policy is not 0 even before the first step.
-        """
-        self.policy = policy
-        self.objective = objective
+    def __init__(self, updater: Updater, settings: OptimiserSettings) -> None:
+        self.updater = updater
         self.settings = settings
-        self.seed = seed
-        self.dropout = dropout
-        self.pretrained: Policy | None = None
+        self.policy = updater.policy
         self.parameters = {
-            name: weight for name, weight in policy.model.named_parameters() if weight.requires_grad
+            name: weight
+            for name, weight in self.policy.model.named_parameters()
+            if weight.requires_grad
         }
-
-    def measure_divergence(self) -> None:
-        """Keep a frozen copy of the policy as it is now; report divergence from it, and entropy."""
-        self.pretrained = Policy(copy.deepcopy(self.policy.model).eval(), self.policy.tokenizer)
-        self.pretrained.model.requires_grad_(False)
 
     def run(
         self,
@@ -117,7 +89,7 @@ class Trainer:
         means = _Means()
         while state.update < len(rounds) and not _patience_is_over(state, validation):
             rollout = rounds[state.update]
-            means.add(self.update(rollout, optimiser, state.update))
+            means.add(self.updater.update(rollout, optimiser, state.update))
             means.add({name: (value, 1.0) for name, value in rollout.diagnostics.items()})
             state.update += 1
             watcher.advance(state.update, means.note())
@@ -128,56 +100,6 @@ class Trainer:
         self._load_weights(best)
         self.policy.model.eval()
         return state
-
-    def update(self, rollout: Rollout, optimiser: Optimiser, update: int) -> dict[str, Any]:
-        """Take one step on a rollout, pass by pass; return its diagnostics as (sum, weight)."""
-        self.policy.model.train(self.dropout)
-        torch.manual_seed(derive_seed(self.seed, "dropout", update) % 2**63)
-        totals: dict[str, tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
-        weight = 0.0
-        for part in rollout.cut(self.settings.tokens_per_pass):
-            loss, measured = self._loss(part)
-            value = float(loss.sum.detach())
-            if not math.isfinite(value):
-                raise TrainingError(
-                    f"the loss of update {update + 1} is {value}: not finite; "
-                    "lower the learning rate, or look at the evaluator's rewards"
-                )
-            torch.autograd.backward(loss.sum)
-            weight += loss.weight
-            measured["loss"] = (value, loss.weight)
-            for name, (amount, count) in (measured | dict(loss.diagnostics)).items():
-                before = totals[name]
-                totals[name] = (before[0] + amount, before[1] + count)
-        norm = optimiser.step(update, weight)
-        if not math.isfinite(norm):
-            raise TrainingError(f"a gradient of update {update + 1} is not finite")
-        return dict(totals) | {"grad_norm": (norm, 1.0)}
-
-    def _loss(self, part: Rollout) -> tuple[Loss, dict[str, tuple[float, float]]]:
-        """Score a part and compute its loss; also what is measured whatever the objective."""
-        scores = self.policy.score(
-            part.sources, part.tokens, part.mask, with_entropy=self.pretrained is not None
-        )
-        pretrained, measured = None, {}
-        if self.pretrained is not None:
-            with torch.no_grad():
-                pretrained = self.pretrained.score(part.sources, part.tokens, part.mask).log_probs
-            kl = kl_estimate(scores.log_probs.detach(), pretrained)
-            measured["kl"] = (float(kl.sum()), float(kl.numel()))
-        if scores.entropy is not None:
-            measured["entropy"] = (float(scores.entropy.sum()), float(part.mask.sum()))
-        batch = Batch(
-            mask=part.mask,
-            log_probs=scores.log_probs,
-            mean_log_probs=scores.mean_log_probs,
-            distinct_mask=part.distinct_mask,
-            written_log_probs=part.log_probs,
-            pretrained_log_probs=pretrained,
-            rewards=part.rewards,
-            greedy_rewards=part.greedy_rewards,
-        )
-        return self.objective(batch), measured
 
     def _look(
         self,
@@ -206,6 +128,8 @@ class Trainer:
     ) -> None:
         tensors = {WEIGHTS + name: tensor for name, tensor in self.parameters.items()}
         tensors |= {BEST + name: tensor for name, tensor in best.items()}
+        if self.updater.anchor is not None:
+            state.divergence_weight = self.updater.anchor.weight
         values = {name: getattr(state, name) for name in TrainingState.__slots__}
         checkpoints.save(state.update, tensors | optimiser.tensors(), values)
 
@@ -219,7 +143,10 @@ class Trainer:
         self._load_weights({name: named[WEIGHTS + name] for name in self.parameters})
         optimiser.restore(named)
         best = {name: named[BEST + name].to(self.policy.device) for name in self.parameters}
-        return TrainingState(**checkpoint.state), best
+        state = TrainingState(**checkpoint.state)
+        if self.updater.anchor is not None and state.divergence_weight is not None:
+            self.updater.anchor.weight = state.divergence_weight
+        return state, best
 
     def _load_weights(self, weights: Mapping[str, Tensor]) -> None:
         with torch.no_grad():

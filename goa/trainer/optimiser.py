@@ -1,5 +1,6 @@
 """AdamW with a schedule, and its state as plain tensors."""
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -26,27 +27,19 @@ class Optimiser:
             weight_decay=settings.weight_decay,
         )
 
-    def step(self, update: int, weight: float) -> float:
-        """Divide the summed gradients by the step's weight, clip, and step.
+    def step(self, update: int) -> float:
+        """Clip the gradients, and step.
 
         Args:
             update: updates done before this one.
-            weight: what the loss sums of the whole step are to be divided by; 0 where nothing was
-                to be learnt, and then no step is taken.
 
         Returns:
             The gradient's Euclidean norm before clipping; not finite if a gradient is not, and
             then no step is taken.
         """
         parameters = self.adam.param_groups[0]["params"]
-        if weight == 0.0:
-            self.adam.zero_grad(set_to_none=True)
-            return 0.0
-        for parameter in parameters:
-            if parameter.grad is not None:
-                parameter.grad.div_(weight)
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, self.settings.max_grad_norm))
-        if torch.isfinite(torch.tensor(norm)):
+        if math.isfinite(norm):
             self.adam.param_groups[0]["lr"] = self.learning_rate(update)
             self.adam.step()
         self.adam.zero_grad(set_to_none=True)

@@ -26,6 +26,18 @@ class OptimiserSettings(Settings):
     changes the gradient only in the last bits."""
 
 
+class DivergenceSettings(Settings):
+    """The price of moving away from the pretrained policy; the divergence is measured always."""
+
+    weight: float = Field(0.0, ge=0.0)
+    """Per nat of divergence from the pretrained policy, in units of reward."""
+    where: Literal["reward", "loss"] = "reward"
+    """Whether it is taken from the reward of each candidate or added to the loss."""
+    target: float | None = Field(None, gt=0.0)
+    """Nats per candidate that the weight is steered to (Ziegler et al., 2019, section 2.2); none
+    named means the weight stays."""
+
+
 class ValidationSettings(Settings):
     """When to look at the validation split, on how much of it, and when to stop."""
 

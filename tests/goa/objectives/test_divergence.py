@@ -1,8 +1,9 @@
 """The estimate of the divergence from the pretrained policy."""
 
 import pytest
+import torch
 
-from goa.objectives.divergence import kl_estimate
+from goa.objectives.divergence import Divergence, kl_estimate, penalise
 from tests.goa.objectives.conftest import World
 
 
@@ -19,3 +20,31 @@ def test_it_is_the_divergence_on_average(world: World) -> None:
     assert float((probs * estimates).sum()) == pytest.approx(exact, rel=1e-9)
     assert exact > 1e-4
     assert float(estimates.min()) >= 0.0
+
+
+def test_as_a_loss_its_gradient_is_zero_at_the_pretrained_policy(world: World) -> None:
+    objective = Divergence()
+    everything = range(len(world.tokens))
+    away = world.gradient(objective(world.batch(world.log_probs(), everything)).sum)
+    world.pretrained = world.log_probs().detach()
+    there = world.gradient(objective(world.batch(world.log_probs(), everything)).sum)
+    assert float(there.abs().max()) == 0.0
+    assert float(away.norm()) > 1e-3
+
+
+def test_as_a_loss_it_is_the_estimate_summed_over_candidates(world: World) -> None:
+    log_probs, chosen = world.log_probs().detach(), [2, 8, 19]
+    batch = world.batch(log_probs, chosen)
+    expected = kl_estimate(log_probs[None, chosen], world.pretrained[None, chosen]).sum()
+    assert float(Divergence()(batch).sum) == pytest.approx(float(expected), rel=1e-12)
+    assert Divergence().weigh(batch.mask, batch.rewards) == 3.0
+
+
+def test_penalised_rewards_fall_by_the_price_of_each_nat() -> None:
+    written = torch.tensor([[[-1.0, -0.5], [-2.0, 0.0]]])
+    pretrained = torch.tensor([[[-2.0, -1.0], [-1.5, 0.0]]])
+    rewards = torch.tensor([[0.5, 0.5]])
+    # The first is 1.5 nats likelier than it was, the second 0.5 less likely.
+    assert penalise(rewards, written, pretrained, 0.1).tolist() == [
+        pytest.approx([0.35, 0.55], abs=1e-6)
+    ]

@@ -18,7 +18,6 @@ def test_the_loss_is_that_of_its_definition(world: World) -> None:
     moved = (log_probs - world.pretrained).sum(dim=-1)
     gap = float(moved[best] - moved[worst])
     assert float(loss.sum) == pytest.approx(math.log1p(math.exp(-0.7 * gap)), rel=1e-12)
-    assert loss.weight == 1.0
     assert loss.diagnostics["agreement"] == (float(gap > 0), 1.0)
 
 
@@ -36,6 +35,7 @@ def test_where_the_policies_agree_the_gradient_pulls_best_and_worst_apart(world:
 
 def test_a_source_without_a_preference_is_left_out(world: World) -> None:
     world.rewards[:] = 0.5
-    loss = Dpo(DpoSettings(kind="dpo"))(world.batch(world.log_probs().detach(), [5, 20, 33]))
-    assert float(loss.sum) == 0.0
-    assert loss.weight == 0.0
+    batch = world.batch(world.log_probs().detach(), [5, 20, 33])
+    objective = Dpo(DpoSettings(kind="dpo"))
+    assert float(objective(batch).sum) == 0.0
+    assert objective.weigh(batch.mask, batch.rewards) == 0.0

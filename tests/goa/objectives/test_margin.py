@@ -30,7 +30,6 @@ def test_candidates_that_are_too_likely_for_their_reward_cost_the_difference(
     objective = Margin(MarginSettings(kind="margin", against=against))  # type: ignore[arg-type]
     loss = objective(_batch(REWARDS, SCORES))
     assert float(loss.sum) == pytest.approx(expected)
-    assert loss.weight == 1.0
     assert loss.diagnostics["violated_share"] == (1.0, 1.0)
 
 

@@ -20,7 +20,6 @@ def test_over_all_outputs_it_is_the_likelihood_under_the_target(world: World, ba
     target = target / target.sum()
     exact = world.gradient(-(target * world.log_probs().sum(dim=-1)).sum())
     assert torch.allclose(world.gradient(loss.sum), exact, rtol=1e-9, atol=1e-12)
-    assert loss.weight == 1.0
 
 
 def test_what_the_writer_liked_counts_less(world: World) -> None:

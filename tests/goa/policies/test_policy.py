@@ -81,7 +81,7 @@ def test_entropy_and_mean_log_prob_are_those_of_the_whole_distribution(policy: P
     every_token = torch.arange(size).view(1, size, 1)
     mask = torch.ones_like(every_token, dtype=torch.bool)
     with torch.no_grad():
-        scores = policy.score(sources, every_token, mask, with_entropy=True)
+        scores = policy.score(sources, every_token, mask, entropy="value")
     assert scores.entropy is not None
     log_probs = scores.log_probs.flatten()
     assert float(log_probs.exp().sum()) == pytest.approx(1.0, abs=1e-5)

@@ -136,7 +136,9 @@ def test_candidates_are_distinct_by_their_own_tokens_alone() -> None:
 
 
 def test_a_fresh_rollout_has_the_evaluators_scores_in_their_places(policy: Policy) -> None:
-    writer = CandidateWriter(policy, LengthEvaluator(), STRATEGY, with_greedy=True)
+    writer = CandidateWriter(
+        policy, LengthEvaluator(), STRATEGY, with_greedy=True, with_references=True
+    )
     rollout = writer.write(EXAMPLES[:4], seed=5)
     sources = policy.tokenize_sources([example.source for example in EXAMPLES[:4]])
     keys = [example.id for example in EXAMPLES[:4]]
@@ -146,8 +148,23 @@ def test_a_fresh_rollout_has_the_evaluators_scores_in_their_places(policy: Polic
     assert rollout.greedy_rewards is not None
     assert rollout.rewards.tolist() == [pytest.approx(row) for row in expected]
     assert rollout.greedy_rewards.shape == (4,)
+    assert_references_belong_to(rollout, EXAMPLES[:4], policy)
     assert rollout.diagnostics["reward"] == pytest.approx(np.mean(expected))
     assert rollout.diagnostics["reward.half"] == pytest.approx(np.mean(expected) / 2)
+
+
+def assert_references_belong_to(
+    rollout: Rollout, examples: Sequence[Example], policy: Policy
+) -> None:
+    """Check each row's reference against its example's, whole and cut."""
+    for rows in (slice(0, None), slice(1, 3)):
+        references = rollout[rows].references
+        assert references is not None
+        rows_of_ids = zip(references.tokens, references.mask, strict=True)
+        written = policy.texts([ids[mask].tolist() for ids, mask in rows_of_ids])
+        for text, example in zip(written, examples[rows], strict=True):
+            assert text in example.references
+        assert torch.equal(references.sources.ids, rollout[rows].sources.ids)
 
 
 def test_an_evaluator_without_a_score_is_no_reward(policy: Policy) -> None:
@@ -156,7 +173,9 @@ def test_an_evaluator_without_a_score_is_no_reward(policy: Policy) -> None:
             return Scores(values=(None,) * len(samples))
 
     with pytest.raises(EvaluatorError, match="length: no score for .* cannot be a reward"):
-        CandidateWriter(policy, Silent(), STRATEGY, with_greedy=False).write(EXAMPLES[:1], 1)
+        CandidateWriter(policy, Silent(), STRATEGY, with_greedy=False, with_references=False).write(
+            EXAMPLES[:1], 1
+        )
 
 
 @pytest.fixture
@@ -198,7 +217,7 @@ def pool(policy: Policy, tmp_path: Path) -> Callable[..., tuple[Path, Path]]:
     return write
 
 
-CHOICE = PoolChoice(strategy="sample", greedy=None, num_sources=4, seed=1)
+CHOICE = PoolChoice(strategy="sample", greedy=None, num_sources=4, with_references=True, seed=1)
 
 
 def speaking(example: Example, rank: int) -> float:
@@ -219,6 +238,9 @@ def test_the_first_round_takes_sources_with_signal_and_their_own_log_probs(
     with torch.no_grad():
         scores = policy.score(rollout.sources, rollout.tokens, rollout.mask).log_probs
     assert torch.allclose(rollout.log_probs, scores, atol=1e-5)
+    by_source = {" ".join(example.source.split()): example for example in EXAMPLES}
+    chosen = [by_source[source] for source in sources_of(rollout, policy)]
+    assert_references_belong_to(rollout, chosen, policy)
 
 
 def test_a_pool_without_any_signal_is_refused(
@@ -251,7 +273,9 @@ def test_later_rounds_leave_silent_sources_out_and_can_be_resumed(
     policy: Policy, corpus: Corpus, pool: Callable[..., tuple[Path, Path]]
 ) -> None:
     start = start_from_pool(policy, corpus, *pool(speaking), CHOICE)
-    writer = CandidateWriter(policy, LengthEvaluator(), STRATEGY, with_greedy=False)
+    writer = CandidateWriter(
+        policy, LengthEvaluator(), STRATEGY, with_greedy=False, with_references=False
+    )
     plan = RoundPlan(num_rounds=6, sources_per_round=3, seed=1)
 
     def rounds() -> CandidateRounds:

@@ -1,0 +1,167 @@
+"""One update: a rollout in, a step of the optimiser out."""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from goa.errors import TrainingError
+from goa.objectives.contract import Batch, Objective
+from goa.objectives.divergence import Divergence, kl_estimate
+from goa.objectives.entropy import Entropy
+from goa.policies.policy import Policy, WantedEntropy
+from goa.randomness import derive_seed
+from goa.rollouts.rollout import Rollout
+from goa.trainer.anchor import Anchor
+from goa.trainer.optimiser import Optimiser
+
+Totals = dict[str, tuple[float, float]]
+"""Diagnostics by name as (sum, weight)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aim:
+    """One term of what an update minimises."""
+
+    objective: Objective
+    """What is summed."""
+    coefficient: Callable[[int], float] = lambda _: 1.0
+    """What its mean over the step is multiplied by; takes the updates done before, 0 leaves it
+    out."""
+    of_references: bool = False
+    """Whether it looks at the rollout's references, not at its candidates."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Share:
+    objective: Objective
+    factor: float
+    """The coefficient over the whole step's weight."""
+    of_references: bool
+
+
+class Updater:
+    """Takes steps towards the sum of several aims."""
+
+    def __init__(
+        self, policy: Policy, aims: Sequence[Aim], seed: int, dropout: bool, anchor: Anchor | None
+    ) -> None:
+        """Set the updater up.
+
+        Args:
+            policy: trained in place.
+            aims: what is minimised.
+            seed: of dropout.
+            dropout: whether the policy's dropout is on during updates. Rewards are earned without
+                it, so policy-gradient updates must be without it too: with it the divergence from
+                the pretrained policy is not 0 even before the first step.
+            anchor: the pretrained policy, where the divergence from it and the entropy are to be
+                measured.
+        """
+        self.policy = policy
+        self.aims = list(aims)
+        self.seed = seed
+        self.dropout = dropout
+        self.anchor = anchor
+        if anchor is not None:
+            self.aims.append(
+                Aim(objective=Divergence(), coefficient=lambda _: anchor.weight_in_loss)
+            )
+
+    def update(self, rollout: Rollout, optimiser: Optimiser, update: int) -> Totals:
+        """Take one step on a rollout, pass by pass; give its diagnostics.
+
+        No step is taken where nothing is to be learnt: no aim has any weight.
+
+        Raises:
+            TrainingError: the loss or a gradient is not finite.
+        """
+        self.policy.model.train(self.dropout)
+        torch.manual_seed(derive_seed(self.seed, "dropout", update) % 2**63)
+        tokens_per_pass = optimiser.settings.tokens_per_pass
+        if self.anchor is not None:
+            rollout = self.anchor.attach(rollout, tokens_per_pass)
+        shares = self._shares(rollout, update)
+        totals: Totals = defaultdict(lambda: (0.0, 0.0))
+        for part in rollout.cut(tokens_per_pass):
+            loss = self._learn(part, [s for s in shares if not s.of_references], totals)
+            if part.references is not None:
+                loss += self._learn(part.references, [s for s in shares if s.of_references], totals)
+            if not math.isfinite(loss):
+                raise TrainingError(
+                    f"the loss of update {update + 1} is {loss}: not finite; "
+                    "lower the learning rate, or look at the evaluator's rewards"
+                )
+            _add(totals, {"loss": (loss, 0.0)})
+        norm = optimiser.step(update) if shares else 0.0
+        if not math.isfinite(norm):
+            raise TrainingError(f"a gradient of update {update + 1} is not finite")
+        if self.anchor is not None:
+            kl, count = totals["kl"]
+            self.anchor.steer(kl / count)
+        return {**totals, "loss": (totals["loss"][0], 1.0), "grad_norm": (norm, 1.0)}
+
+    def _shares(self, rollout: Rollout, update: int) -> list[_Share]:
+        """Divide each aim's coefficient by its weight in the whole step."""
+        shares = []
+        for aim in self.aims:
+            looked_at = rollout.references if aim.of_references else rollout
+            coefficient = aim.coefficient(update)
+            if looked_at is None or coefficient == 0.0:
+                continue
+            weight = aim.objective.weigh(looked_at.mask, looked_at.rewards)
+            if weight > 0.0:
+                factor = coefficient / weight
+                shares.append(
+                    _Share(objective=aim.objective, factor=factor, of_references=aim.of_references)
+                )
+        return shares
+
+    def _learn(self, part: Rollout, shares: Sequence[_Share], totals: Totals) -> float:
+        """Score a part, add its gradient, and give its share of the step's loss."""
+        batch = self._score(part, any(isinstance(share.objective, Entropy) for share in shares))
+        _add(totals, _measure(batch))
+        loss = torch.zeros((), device=part.mask.device)
+        for share in shares:
+            found = share.objective(batch)
+            loss = loss + share.factor * found.sum
+            _add(totals, found.diagnostics)
+        if shares:
+            torch.autograd.backward(loss)
+        return float(loss.detach())
+
+    def _score(self, part: Rollout, learns_entropy: bool) -> Batch:
+        wanted: WantedEntropy = "none"
+        if self.anchor is not None and part.rewards is not None:
+            wanted = "gradient" if learns_entropy else "value"
+        scores = self.policy.score(part.sources, part.tokens, part.mask, entropy=wanted)
+        return Batch(
+            mask=part.mask,
+            log_probs=scores.log_probs,
+            mean_log_probs=scores.mean_log_probs,
+            entropy=scores.entropy,
+            distinct_mask=part.distinct_mask,
+            written_log_probs=part.log_probs,
+            pretrained_log_probs=part.pretrained_log_probs,
+            rewards=part.rewards,
+            greedy_rewards=part.greedy_rewards,
+        )
+
+
+def _measure(batch: Batch) -> Totals:
+    """Measure what is worth knowing whatever the objective: divergence and entropy."""
+    measured: Totals = {}
+    if batch.pretrained_log_probs is not None:
+        kl = kl_estimate(batch.log_probs.detach(), batch.pretrained_log_probs)
+        measured["kl"] = (float(kl.sum()), float(kl.numel()))
+    if batch.entropy is not None:
+        measured["entropy"] = (float(batch.entropy.detach().sum()), float(batch.mask.sum()))
+    return measured
+
+
+def _add(totals: Totals, values: Mapping[str, tuple[float, float]]) -> None:
+    for name, (amount, weight) in values.items():
+        before = totals.get(name, (0.0, 0.0))
+        totals[name] = (before[0] + amount, before[1] + weight)

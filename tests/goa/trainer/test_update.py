@@ -1,0 +1,191 @@
+"""One update: the gradient is that of the aims, however the rollout is cut."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+
+import pytest
+import torch
+from torch import Tensor
+
+from goa.errors import TrainingError
+from goa.objectives.best_of_n import BestOfN, BestOfNSettings
+from goa.objectives.contract import Batch, Objective
+from goa.objectives.dpo import Dpo, DpoSettings
+from goa.objectives.entropy import Entropy
+from goa.objectives.likelihood import Likelihood, LikelihoodSettings
+from goa.objectives.reinforce import Reinforce, ReinforceSettings
+from goa.policies.policy import Policy
+from goa.rollouts.rollout import Rollout
+from goa.trainer.anchor import Anchor
+from goa.trainer.optimiser import Optimiser
+from goa.trainer.settings import DivergenceSettings, OptimiserSettings
+from goa.trainer.update import Aim, Updater
+from tests.goa.trainer.conftest import candidates, references, weights
+
+LIKELIHOOD = Likelihood(LikelihoodSettings(kind="likelihood", label_smoothing=0.1))
+REINFORCE = Reinforce(ReinforceSettings(kind="reinforce"))
+
+
+def make_updater(
+    policy: Policy, *objectives: Objective, divergence: DivergenceSettings | None = None
+) -> Updater:
+    aims = [Aim(objective=objective) for objective in objectives]
+    anchor = None if divergence is None else Anchor(policy, divergence)
+    return Updater(policy, aims, seed=1, dropout=False, anchor=anchor)
+
+
+def make_optimiser(policy: Policy, tokens_per_pass: int = 1000) -> Optimiser:
+    settings = OptimiserSettings(learning_rate=1e-2, tokens_per_pass=tokens_per_pass)
+    return Optimiser(dict(policy.model.named_parameters()), settings, 10)
+
+
+def gradient(updater: Updater, rollout: Rollout, tokens_per_pass: int = 1000) -> Tensor:
+    """The gradient that a step is taken on; the step is taken."""
+    seen: list[Tensor] = []
+    optimiser = make_optimiser(updater.policy, tokens_per_pass)
+    clip_free = optimiser.settings.model_copy(update={"max_grad_norm": 1e9})
+    optimiser.settings = clip_free
+
+    def note(*_: object) -> None:
+        seen.extend(
+            weight.grad.clone().flatten()
+            for weight in updater.policy.model.parameters()
+            if weight.grad is not None
+        )
+
+    optimiser.adam.register_step_pre_hook(note)
+    updater.update(rollout, optimiser, 0)
+    return torch.cat(seen)
+
+
+def exact_gradient(policy: Policy, terms: Sequence[Tensor]) -> Tensor:
+    parameters = [weight for weight in policy.model.parameters() if weight.requires_grad]
+    total = torch.stack(list(terms)).sum()
+    parts = torch.autograd.grad(total, parameters, allow_unused=True)
+    return torch.cat([part.flatten() for part in parts if part is not None])
+
+
+def batch_of(policy: Policy, rollout: Rollout) -> Batch:
+    """Score a rollout in one piece, with everything an objective may ask for."""
+    scores = policy.score(rollout.sources, rollout.tokens, rollout.mask, entropy="gradient")
+    return Batch(
+        mask=rollout.mask,
+        log_probs=scores.log_probs,
+        mean_log_probs=scores.mean_log_probs,
+        entropy=scores.entropy,
+        distinct_mask=rollout.distinct_mask,
+        written_log_probs=rollout.log_probs,
+        rewards=rollout.rewards,
+    )
+
+
+@pytest.mark.parametrize("tokens_per_pass", [1000, 40, 1])
+def test_it_is_the_gradient_of_the_mean_over_the_whole_step_however_it_is_cut(
+    policy: Policy, tokens_per_pass: int
+) -> None:
+    rollout = dataclasses.replace(candidates(policy), references=references(policy))
+    rl, ml = batch_of(policy, rollout), batch_of(policy, references(policy))
+    entropy = Entropy()
+    expected = exact_gradient(
+        policy,
+        [
+            REINFORCE(rl).sum / 10,
+            -0.3 * rl.entropy.sum() / rl.mask.sum(),  # type: ignore[union-attr]
+            0.7 * LIKELIHOOD(ml).sum / ml.mask.sum(),
+        ],
+    )
+    aims = [
+        Aim(objective=REINFORCE),
+        Aim(objective=entropy, coefficient=lambda _: 0.3),
+        Aim(objective=LIKELIHOOD, coefficient=lambda _: 0.7, of_references=True),
+    ]
+    updater = Updater(policy, aims, 1, dropout=False, anchor=Anchor(policy, DivergenceSettings()))
+    found = gradient(updater, rollout, tokens_per_pass)
+    assert torch.allclose(found, expected, atol=1e-6)
+    assert float(expected.norm()) > 0.1
+
+
+def test_an_aim_without_weight_is_left_out(make_policy: Callable[..., Policy]) -> None:
+    alone, beside = make_policy(), make_policy()
+    aims = [
+        Aim(objective=REINFORCE),
+        Aim(objective=Entropy(), coefficient=lambda _: 0.0),
+        Aim(objective=LIKELIHOOD, of_references=True),  # of a rollout that has none
+    ]
+    mixed = Updater(beside, aims, seed=1, dropout=False, anchor=None)
+    one = gradient(make_updater(alone, REINFORCE), candidates(alone))
+    assert torch.equal(gradient(mixed, candidates(beside)), one)
+
+
+def test_coefficients_follow_the_updates(policy: Policy) -> None:
+    asked: list[int] = []
+
+    def coefficient(update: int) -> float:
+        asked.append(update)
+        return 1.0
+
+    updater = Updater(policy, [Aim(objective=LIKELIHOOD, coefficient=coefficient)], 1, False, None)
+    for update in (0, 1, 5):
+        updater.update(references(policy), make_optimiser(policy), update)
+    assert asked == [0, 1, 5]
+
+
+def test_the_divergence_in_the_loss_pulls_back(make_policy: Callable[..., Policy]) -> None:
+    def moved(price: float) -> float:
+        policy = make_policy()
+        settings = DivergenceSettings(weight=price, where="loss")
+        updater = make_updater(policy, REINFORCE, divergence=settings)
+        optimiser, rollout = make_optimiser(policy), candidates(policy)
+        for update in range(6):
+            totals = updater.update(rollout, optimiser, update)
+        return totals["kl"][0] / totals["kl"][1]
+
+    assert moved(1.0) < 0.5 * moved(0.0)
+
+
+def test_the_divergence_is_exactly_zero_before_the_first_step(policy: Policy) -> None:
+    updater = make_updater(policy, REINFORCE, divergence=DivergenceSettings())
+    optimiser, rollout = make_optimiser(policy, tokens_per_pass=40), candidates(policy)
+    first = updater.update(rollout, optimiser, 0)
+    second = updater.update(rollout, optimiser, 1)
+    assert first["kl"][0] == 0.0
+    assert second["kl"][0] > 0.0
+    assert first["entropy"][0] > 0.0
+
+
+def test_the_loss_that_is_reported_is_the_one_that_is_minimised(policy: Policy) -> None:
+    batch = batch_of(policy, candidates(policy))
+    expected = float(REINFORCE(batch).sum.detach()) / 10
+    rollout = candidates(policy)
+    totals = make_updater(policy, REINFORCE).update(rollout, make_optimiser(policy, 40), 0)
+    assert totals["loss"] == (pytest.approx(expected, abs=1e-5), 1.0)
+
+
+@pytest.mark.parametrize(
+    "objective", [BestOfN(BestOfNSettings(kind="best_of_n")), Dpo(DpoSettings(kind="dpo"))]
+)
+def test_where_nothing_is_to_be_learnt_no_step_is_taken(
+    policy: Policy, objective: Objective
+) -> None:
+    optimiser, rollout = make_optimiser(policy), candidates(policy)
+    make_updater(policy, LIKELIHOOD).update(rollout, optimiser, 0)
+    before = weights(policy)
+    # Rewards that are all the same prefer nothing; the optimiser's momentum must not move it.
+    silent = dataclasses.replace(rollout, rewards=torch.ones(5, 2))
+    totals = make_updater(policy, objective, divergence=DivergenceSettings()).update(
+        silent, optimiser, 1
+    )
+    assert totals["grad_norm"] == (0.0, 1.0)
+    assert totals["loss"] == (0.0, 1.0)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in weights(policy).items())
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_before_a_step(policy: Policy) -> None:
+    before = weights(policy)
+    with torch.no_grad():
+        policy.model.get_parameter("model.shared.weight")[0] = math.nan
+    with pytest.raises(TrainingError, match="loss of update 1 is nan: not finite"):
+        make_updater(policy, LIKELIHOOD).update(references(policy), make_optimiser(policy), 0)
+    name = "model.encoder.layers.0.fc1.weight"
+    assert torch.equal(before[name], weights(policy)[name])
