@@ -76,7 +76,14 @@ def finetune(stage: Stage, name: str) -> None:
         settings.candidates.max_tokens,
     )
     anchor = Anchor(policy, settings.divergence)
-    updater = Updater(policy, aims, params.seed, dropout=False, anchor=anchor)
+    updater = Updater(
+        policy,
+        aims,
+        params.seed,
+        dropout=False,
+        anchor=anchor,
+        steps_per_round=settings.steps_per_round,
+    )
     trainer = Trainer(updater, settings.optimiser)
     state = train(stage, trainer, rounds, validate, settings.validation)
     save_training(stage, trainer, state, name)

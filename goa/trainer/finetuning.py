@@ -35,6 +35,8 @@ class FinetuneSettings(Settings):
     """How candidates are drawn in every round after the first, which learns from the pool."""
     skip_silent_sources: bool = True
     """Leave out sources whose candidates in the pool all earn the same."""
+    steps_per_round: int = Field(1, ge=1, le=1000)
+    """Steps of the optimiser on each round's candidates."""
     objective: ObjectiveSettings
     divergence: DivergenceSettings = DivergenceSettings()
     likelihood_weight: Annotated[float, Field(ge=0.0)] | RampSettings = 0.0

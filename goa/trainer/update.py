@@ -1,7 +1,6 @@
 """One update: a rollout in, a step of the optimiser out."""
 
 import math
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -46,7 +45,14 @@ class Updater:
     """Takes steps towards the sum of several aims."""
 
     def __init__(
-        self, policy: Policy, aims: Sequence[Aim], seed: int, dropout: bool, anchor: Anchor | None
+        self,
+        policy: Policy,
+        aims: Sequence[Aim],
+        seed: int,
+        *,
+        dropout: bool,
+        anchor: Anchor | None,
+        steps_per_round: int = 1,
     ) -> None:
         """Set the updater up.
 
@@ -59,19 +65,23 @@ class Updater:
                 the pretrained policy is not 0 even before the first step.
             anchor: the pretrained policy, where the divergence from it and the entropy are to be
                 measured.
+            steps_per_round: steps of the optimiser on a rollout, each on the whole of it. After the
+                first, candidates are another policy's, which objectives with importance ratios
+                make up for.
         """
         self.policy = policy
         self.aims = list(aims)
         self.seed = seed
         self.dropout = dropout
         self.anchor = anchor
+        self.steps_per_round = steps_per_round
         if anchor is not None:
             self.aims.append(
                 Aim(objective=Divergence(), coefficient=lambda _: anchor.weight_in_loss)
             )
 
     def update(self, rollout: Rollout, optimiser: Optimiser, update: int) -> Totals:
-        """Take one step on a rollout, pass by pass; give its diagnostics.
+        """Take the steps of one round on a rollout; give its diagnostics, averaged over them.
 
         No step is taken where nothing is to be learnt: no aim has any weight.
 
@@ -79,29 +89,39 @@ class Updater:
             TrainingError: the loss or a gradient is not finite.
         """
         self.policy.model.train(self.dropout)
-        torch.manual_seed(derive_seed(self.seed, "dropout", update) % 2**63)
-        tokens_per_pass = optimiser.settings.tokens_per_pass
         if self.anchor is not None:
-            rollout = self.anchor.attach(rollout, tokens_per_pass)
+            rollout = self.anchor.attach(rollout, optimiser.settings.tokens_per_pass)
         shares = self._shares(rollout, update)
-        totals: Totals = defaultdict(lambda: (0.0, 0.0))
-        for part in rollout.cut(tokens_per_pass):
-            loss = self._learn(part, [s for s in shares if not s.of_references], totals)
-            if part.references is not None:
-                loss += self._learn(part.references, [s for s in shares if s.of_references], totals)
+        totals: Totals = {}
+        for turn in range(self.steps_per_round):
+            torch.manual_seed(derive_seed(self.seed, "dropout", update, turn) % 2**63)
+            loss = self._accumulate(rollout, shares, optimiser.settings.tokens_per_pass, totals)
             if not math.isfinite(loss):
                 raise TrainingError(
                     f"the loss of update {update + 1} is {loss}: not finite; "
                     "lower the learning rate, or look at the evaluator's rewards"
                 )
-            _add(totals, {"loss": (loss, 0.0)})
-        norm = optimiser.step(update) if shares else 0.0
-        if not math.isfinite(norm):
-            raise TrainingError(f"a gradient of update {update + 1} is not finite")
+            norm = optimiser.step(update) if shares else 0.0
+            if not math.isfinite(norm):
+                raise TrainingError(f"a gradient of update {update + 1} is not finite")
+            _add(totals, {"loss": (loss, 1.0), "grad_norm": (norm, 1.0)})
         if self.anchor is not None:
             kl, count = totals["kl"]
             self.anchor.steer(kl / count)
-        return {**totals, "loss": (totals["loss"][0], 1.0), "grad_norm": (norm, 1.0)}
+        return totals
+
+    def _accumulate(
+        self, rollout: Rollout, shares: Sequence[_Share], tokens_per_pass: int, totals: Totals
+    ) -> float:
+        """Add up a step's gradient, pass by pass; give its loss."""
+        of_candidates = [share for share in shares if not share.of_references]
+        of_references = [share for share in shares if share.of_references]
+        loss = 0.0
+        for part in rollout.cut(tokens_per_pass):
+            loss += self._learn(part, of_candidates, totals)
+            if part.references is not None and of_references:
+                loss += self._learn(part.references, of_references, totals)
+        return loss
 
     def _shares(self, rollout: Rollout, update: int) -> list[_Share]:
         """Divide each aim's coefficient by its weight in the whole step."""

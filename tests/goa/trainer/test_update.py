@@ -13,6 +13,7 @@ from goa.objectives.best_of_n import BestOfN, BestOfNSettings
 from goa.objectives.contract import Batch, Objective
 from goa.objectives.dpo import Dpo, DpoSettings
 from goa.objectives.entropy import Entropy
+from goa.objectives.grpo import Grpo, GrpoSettings
 from goa.objectives.likelihood import Likelihood, LikelihoodSettings
 from goa.objectives.reinforce import Reinforce, ReinforceSettings
 from goa.policies.policy import Policy
@@ -125,10 +126,28 @@ def test_coefficients_follow_the_updates(policy: Policy) -> None:
         asked.append(update)
         return 1.0
 
-    updater = Updater(policy, [Aim(objective=LIKELIHOOD, coefficient=coefficient)], 1, False, None)
+    updater = Updater(
+        policy, [Aim(objective=LIKELIHOOD, coefficient=coefficient)], 1, dropout=False, anchor=None
+    )
     for update in (0, 1, 5):
         updater.update(references(policy), make_optimiser(policy), update)
     assert asked == [0, 1, 5]
+
+
+def test_several_steps_on_a_round_are_updates_one_after_the_other(
+    make_policy: Callable[..., Policy],
+) -> None:
+    at_once, by_hand = make_policy(), make_policy()
+    grpo = Grpo(GrpoSettings(kind="grpo"))
+    aims, rollout = [Aim(objective=grpo)], candidates(at_once)
+    thrice = Updater(at_once, aims, seed=1, dropout=False, anchor=None, steps_per_round=3)
+    totals = thrice.update(rollout, make_optimiser(at_once), 0)
+    once, optimiser = make_updater(by_hand, grpo), make_optimiser(by_hand)
+    norms = [once.update(rollout, optimiser, 0)["grad_norm"][0] for _ in range(3)]
+    assert all(
+        torch.equal(weights(by_hand)[name], found) for name, found in weights(at_once).items()
+    )
+    assert totals["grad_norm"] == (pytest.approx(sum(norms)), 3.0)
 
 
 def test_the_divergence_in_the_loss_pulls_back(make_policy: Callable[..., Policy]) -> None:
