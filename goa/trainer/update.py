@@ -101,7 +101,7 @@ class Updater:
                     f"the loss of update {update + 1} is {loss}: not finite; "
                     "lower the learning rate, or look at the evaluator's rewards"
                 )
-            norm = optimiser.step(update) if shares else 0.0
+            norm = optimiser.step(update)  # none, where no weight has a gradient
             if not math.isfinite(norm):
                 raise TrainingError(f"a gradient of update {update + 1} is not finite")
             _add(totals, {"loss": (loss, 1.0), "grad_norm": (norm, 1.0)})

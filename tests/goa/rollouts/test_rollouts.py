@@ -20,7 +20,7 @@ from goa.records import Example, Sample, Scores
 from goa.rollouts import references
 from goa.rollouts.candidates import CandidateRounds, CandidateWriter, RoundPlan
 from goa.rollouts.pooled import PoolChoice, start_from_pool
-from goa.rollouts.references import ReferenceRounds
+from goa.rollouts.references import ReferenceRounds, references_of
 from goa.rollouts.rollout import Rollout
 from tests.conftest import SENTENCES
 
@@ -93,6 +93,16 @@ def test_a_round_of_references_is_the_same_whenever_it_is_asked_for(
     for index, before in zip((5, 0), forward, strict=True):
         assert torch.equal(rounds[index].tokens, before.tokens)
         assert torch.equal(rounds[index].sources.ids, before.sources.ids)
+
+
+def test_which_reference_is_learnt_from_follows_from_seed_and_id(policy: Policy) -> None:
+    def chosen(seed: int) -> list[list[int]]:
+        return references_of(policy, EXAMPLES, seed).tokens[:, 0].tolist()
+
+    assert chosen(1) == chosen(1)
+    backwards = references_of(policy, EXAMPLES[::-1], 1).tokens[:, 0].tolist()
+    assert backwards[::-1] == chosen(1)
+    assert len({str(chosen(seed)) for seed in range(5)}) > 1
 
 
 def test_all_references_are_used_in_the_course_of_time(policy: Policy, corpus: Corpus) -> None:

@@ -36,6 +36,7 @@ def test_it_takes_the_price_of_divergence_from_rewards(policy: Policy) -> None:
     price = 0.1 * (rollout.log_probs - found.pretrained_log_probs).sum(dim=-1)
     assert torch.allclose(found.rewards, rollout.rewards - price, atol=1e-6)
     assert float(price.abs().max()) > 1e-3
+    assert anchor.weight_in_loss == 0.0
 
 
 def test_in_the_loss_it_leaves_rewards_alone(policy: Policy) -> None:

@@ -173,6 +173,26 @@ def test_the_divergence_is_exactly_zero_before_the_first_step(policy: Policy) ->
     assert first["entropy"][0] > 0.0
 
 
+def test_the_price_is_steered_by_the_mean_divergence_of_the_round(
+    make_policy: Callable[..., Policy],
+) -> None:
+    def train(target: float | None) -> tuple[float, float]:
+        policy = make_policy()
+        settings = DivergenceSettings(weight=0.5, where="loss", target=target)
+        updater = make_updater(policy, REINFORCE, divergence=settings)
+        optimiser, rollout = make_optimiser(policy), candidates(policy)
+        updater.update(rollout, optimiser, 0)
+        amount, count = updater.update(rollout, optimiser, 1)["kl"]
+        assert updater.anchor is not None
+        return updater.anchor.weight, amount / count
+
+    weight, divergence = train(target=None)
+    assert weight == 0.5
+    # At first there is no divergence at all, and the price falls by 2 %; then it is on target.
+    weight, _ = train(target=divergence)
+    assert weight == pytest.approx(0.5 * 0.98)
+
+
 def test_the_loss_that_is_reported_is_the_one_that_is_minimised(policy: Policy) -> None:
     batch = batch_of(policy, candidates(policy))
     expected = float(REINFORCE(batch).sum.detach()) / 10
