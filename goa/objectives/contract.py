@@ -63,6 +63,39 @@ class Objective(Protocol):
         """
 
 
+class OverTokens:
+    """An objective that sums over the tokens of the candidates."""
+
+    needs_greedy = False
+
+    def weigh(self, mask: Tensor, rewards: Tensor | None) -> float:
+        """Count tokens."""
+        del rewards
+        return float(mask.sum())
+
+
+class OverCandidates:
+    """An objective that sums over candidates."""
+
+    needs_greedy = False
+
+    def weigh(self, mask: Tensor, rewards: Tensor | None) -> float:
+        """Count candidates."""
+        del rewards
+        return float(mask.shape[0] * mask.shape[1])
+
+
+class OverSources:
+    """An objective that sums over sources."""
+
+    needs_greedy = False
+
+    def weigh(self, mask: Tensor, rewards: Tensor | None) -> float:
+        """Count sources."""
+        del rewards
+        return float(len(mask))
+
+
 def given(value: Tensor | None, what: str, objective: str) -> Tensor:
     """Insist on something that a batch may come without.
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from goa.objectives.contract import Batch, Loss, given
+from goa.objectives.contract import Batch, Loss, OverCandidates, given
 
 
 def kl_estimate(log_probs: Tensor, pretrained_log_probs: Tensor) -> Tensor:
@@ -31,7 +31,7 @@ def penalise(rewards: Tensor, written: Tensor, pretrained: Tensor, weight: float
     return rewards - weight * (written - pretrained).sum(dim=-1)
 
 
-class Divergence:
+class Divergence(OverCandidates):
     """The divergence as a term of the loss: :func:`kl_estimate`, weight: candidates.
 
     Its gradient at the pretrained policy is 0; away from it, it pulls back more strongly than the
@@ -39,13 +39,6 @@ class Divergence:
     grows with ``pretrained / p``), and it leaves out how the candidates' own probabilities change
     (Shao et al., 2024, eq. 4, do the same).
     """
-
-    needs_greedy = False
-
-    def weigh(self, mask: Tensor, rewards: Tensor | None) -> float:
-        """Count candidates."""
-        del rewards
-        return float(mask.shape[0] * mask.shape[1])
 
     def __call__(self, batch: Batch) -> Loss:
         """Sum the divergence over the candidates.

@@ -1,23 +1,14 @@
 """A bonus for staying undecided."""
 
-from torch import Tensor
-
-from goa.objectives.contract import Batch, Loss, given
+from goa.objectives.contract import Batch, Loss, OverTokens, given
 
 
-class Entropy:
+class Entropy(OverTokens):
     """Minus the entropy of the next-token distributions, in nats; weight: tokens.
 
     At the positions the candidates went through (Williams and Peng, 1991, at each of the policy's
     decisions); that which positions are gone through depends on the policy too is left out.
     """
-
-    needs_greedy = False
-
-    def weigh(self, mask: Tensor, rewards: Tensor | None) -> float:
-        """Count tokens."""
-        del rewards
-        return float(mask.sum())
 
     def __call__(self, batch: Batch) -> Loss:
         """Sum minus the entropy over the tokens.

@@ -3,9 +3,8 @@
 from typing import Literal
 
 from pydantic import Field
-from torch import Tensor
 
-from goa.objectives.contract import Batch, Loss
+from goa.objectives.contract import Batch, Loss, OverTokens
 from goa.settings import Settings
 
 
@@ -17,21 +16,14 @@ class LikelihoodSettings(Settings):
     """Share of the target mass spread evenly over the vocabulary (Szegedy et al., 2016)."""
 
 
-class Likelihood:
+class Likelihood(OverTokens):
     """Token-level cross-entropy with label smoothing e.
 
     ``loss = sum_t -[(1 - e) log p(y_t | y_<t, x) + e mean_v log p(v | y_<t, x)]``, weight: tokens.
     """
 
-    needs_greedy = False
-
     def __init__(self, settings: LikelihoodSettings) -> None:
         self.label_smoothing = settings.label_smoothing
-
-    def weigh(self, mask: Tensor, rewards: Tensor | None) -> float:
-        """Count tokens."""
-        del rewards
-        return float(mask.sum())
 
     def __call__(self, batch: Batch) -> Loss:
         """Compute the loss; rewards are not looked at."""

@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from goa.objectives.contract import Batch, Loss, given
+from goa.objectives.contract import Batch, Loss, OverSources, given
 from goa.settings import Settings
 
 
@@ -20,7 +20,7 @@ class MarginSettings(Settings):
     """Compare mean log-probabilities of tokens, not their sums."""
 
 
-class Margin:
+class Margin(OverSources):
     """Max-margin and multi-margin (Edunov et al., 2018, eqs. 5 and 6).
 
     With the score ``s`` of a candidate (its mean or summed log-prob) and ``y*`` the candidate of
@@ -33,15 +33,8 @@ class Margin:
     2. Of candidates with equal rewards, or equal scores, the first is taken.
     """
 
-    needs_greedy = False
-
     def __init__(self, settings: MarginSettings) -> None:
         self.settings = settings
-
-    def weigh(self, mask: Tensor, rewards: Tensor | None) -> float:
-        """Count sources."""
-        del rewards
-        return float(len(mask))
 
     def __call__(self, batch: Batch) -> Loss:
         """Compute the loss of candidates that come with rewards.

@@ -4,9 +4,8 @@ from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
-from goa.objectives.contract import Batch, Loss, given
+from goa.objectives.contract import Batch, Loss, OverSources, given
 from goa.settings import Settings
 
 
@@ -18,7 +17,7 @@ class MrtSettings(Settings):
     """Sharpness: 1 keeps the policy's own proportions, towards 0 all candidates weigh alike."""
 
 
-class Mrt:
+class Mrt(OverSources):
     """Minimum risk (Shen et al., 2016, eqs. 8-10; "Risk" of Edunov et al., 2018, eq. 4).
 
     Over the distinct candidates of a source, ``q(y) = p(y)^alpha / sum_z p(z)^alpha`` and
@@ -31,15 +30,8 @@ class Mrt:
        it there.
     """
 
-    needs_greedy = False
-
     def __init__(self, settings: MrtSettings) -> None:
         self.settings = settings
-
-    def weigh(self, mask: Tensor, rewards: Tensor | None) -> float:
-        """Count sources."""
-        del rewards
-        return float(len(mask))
 
     def __call__(self, batch: Batch) -> Loss:
         """Compute the loss of candidates that come with rewards.

@@ -3,9 +3,8 @@
 from typing import Literal
 
 from pydantic import Field
-from torch import Tensor
 
-from goa.objectives.contract import Batch, Loss, given
+from goa.objectives.contract import Batch, Loss, OverSources, given
 from goa.settings import Settings
 
 
@@ -20,7 +19,7 @@ class RamlSettings(Settings):
     et al. (2021), or all outputs alike, as in Norouzi et al. (2016)."""
 
 
-class Raml:
+class Raml(OverSources):
     """Reward-augmented maximum likelihood (Norouzi et al., 2016, eqs. 4-7).
 
     The target is ``q(y) = base(y) exp(r(y) / temperature) / Z``: an energy-based model whose energy
@@ -36,15 +35,8 @@ class Raml:
     2. Z is never estimated; normalising over the candidates cancels it.
     """
 
-    needs_greedy = False
-
     def __init__(self, settings: RamlSettings) -> None:
         self.settings = settings
-
-    def weigh(self, mask: Tensor, rewards: Tensor | None) -> float:
-        """Count sources."""
-        del rewards
-        return float(len(mask))
 
     def __call__(self, batch: Batch) -> Loss:
         """Compute the loss of candidates that come with rewards and the log-probs of their writer.

@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from goa.objectives.baselines import BASELINES, BaselineName
-from goa.objectives.contract import Batch, Loss, given
+from goa.objectives.contract import Batch, Loss, OverCandidates, given
 from goa.settings import Settings
 
 
@@ -20,7 +20,7 @@ class ReinforceSettings(Settings):
     """Bound on the weight of candidates that an earlier policy wrote."""
 
 
-class Reinforce:
+class Reinforce(OverCandidates):
     """REINFORCE (Williams, 1992, eq. 11) on whole candidates y of source x.
 
     ``loss = -sum_y w(y) (r(y) - b) log p(y | x)``, weight: candidates. Its gradient over its weight
@@ -38,11 +38,6 @@ class Reinforce:
     def __init__(self, settings: ReinforceSettings) -> None:
         self.settings = settings
         self.needs_greedy = settings.baseline == "greedy"
-
-    def weigh(self, mask: Tensor, rewards: Tensor | None) -> float:
-        """Count candidates."""
-        del rewards
-        return float(mask.shape[0] * mask.shape[1])
 
     def __call__(self, batch: Batch) -> Loss:
         """Compute the loss of candidates that come with rewards.
