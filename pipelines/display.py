@@ -115,8 +115,6 @@ class Gauge:
     def read(self) -> None:
         """Take in what was appended since the last call."""
         for path in self.folder.glob("*.jsonl"):
-            if path.stat().st_mtime < self.since:
-                continue
             records, self.offsets[path] = follow_spool(path, self.offsets.get(path, 0))
             for record in records:
                 if record["kind"] == "progress" and record["time"] >= self.since:

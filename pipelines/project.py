@@ -31,15 +31,9 @@ def prepare_project(root: Path) -> None:
 
 def _prepare_dvc(root: Path) -> None:
     if not (root / ".dvc").is_dir():
-        _dvc(root, "init", "--quiet", *_kind_of_init(root))
+        _dvc(root, "init", "--quiet", "--subdir" if _in_git(root) else "--no-scm")
     elif not _in_git(root) and not _knows_no_scm(root):
         _dvc(root, "config", "--local", "core.no_scm", "true")
-
-
-def _kind_of_init(root: Path) -> list[str]:
-    if (root / ".git").exists():
-        return []
-    return ["--subdir"] if _in_git(root) else ["--no-scm"]
 
 
 def _in_git(root: Path) -> bool:

@@ -94,6 +94,17 @@ def test_every_stage_has_a_row_and_states_are_counted(tmp_path) -> None:
     assert "1 waiting, 1 running, 1 done" in lines[-1]
 
 
+def test_the_clock_of_a_stage_stops_when_it_ends(tmp_path, monkeypatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    board = Board(tmp_path, terminal())
+    board("prepare", RUNNING)
+    now[0] = 107.0
+    board("prepare", DONE)
+    now[0] = 160.0
+    assert drawn(board)[0].split() == ["prepare", "done", "0:07"]
+
+
 def test_a_low_terminal_shows_what_runs_and_what_failed(tmp_path) -> None:
     board = Board(tmp_path, terminal(height=4))
     for name, state in {"a": DONE, "b": RUNNING, "c": StageState.FAILED, "d": WAITING}.items():

@@ -64,6 +64,11 @@ def test_parameters_change_the_decoding(saved: Path) -> None:
     assert len(short[0]) < len(model.predict(["the red bird"])[0])
 
 
+def test_greedy_decoding_has_one_beam(saved: Path) -> None:
+    served = mlflow.pyfunc.load_model(str(saved)).unwrap_python_model()
+    assert served._generation_config({"strategy": "greedy", "num_beams": 4}).num_beams == 1
+
+
 def test_the_length_penalty_is_the_one_that_was_asked_for(saved: Path) -> None:
     served = mlflow.pyfunc.load_model(str(saved)).unwrap_python_model()
     assert served._generation_config({"length_penalty": 0.5}).length_penalty == 0.5
