@@ -160,6 +160,13 @@ def test_the_divergence_starts_at_zero_and_history_is_kept(project: Path) -> Non
     assert float(rows[4]["kl"]) > 0.0
 
 
+def test_progress_ends_where_the_work_does(project: Path) -> None:
+    for stage in ("pretrain", "finetune@bleu"):
+        (spool,) = (project / ".goa/spool" / stage).glob("*.jsonl")
+        last = [record for record in read_spool(spool) if record["kind"] == "progress"][-1]
+        assert last["done"] == last["total"] > 1
+
+
 def test_bad_settings_end_with_one_message_and_exit_code_2(tmp_path: Path) -> None:
     folder = make_project(tmp_path)
     change_params(folder, {"finetune": {"round": 3}, "pretrain": {"epochs": 0}})
