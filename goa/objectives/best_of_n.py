@@ -4,7 +4,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from goa.objectives.contract import Batch, Loss, given
+from goa.objectives.contract import Batch, Loss, Plain, given
 from goa.settings import Settings
 
 
@@ -14,7 +14,7 @@ class BestOfNSettings(Settings):
     kind: Literal["best_of_n"]
 
 
-class BestOfN:
+class BestOfN(Plain):
     """Reward-ranked fine-tuning, RAFT (Dong et al., 2023, algorithm 1).
 
     ``loss = -log p(y*)`` of the candidate y* with the highest reward. Weight: its tokens.
@@ -25,8 +25,6 @@ class BestOfN:
     2. Of equally good candidates the first; a source whose candidates all earn the same is left
        out, since none of them was chosen for its quality.
     """
-
-    needs_greedy = False
 
     def __init__(self, settings: BestOfNSettings) -> None:
         self.settings = settings

@@ -20,8 +20,7 @@ class Batch:
     entropy: Tensor | None = None
     """[B, K, T] entropy of the next-token distribution in nats; None where it is not asked for."""
     distinct_mask: Tensor | None = None
-    """[B, K] bool, False where an earlier candidate of the source is the same; None for
-    references."""
+    """[B, K] bool, False where an earlier candidate of the source is the same."""
     written_log_probs: Tensor | None = None
     """[B, K, T] under the policy that wrote the candidates; None for references."""
     pretrained_log_probs: Tensor | None = None
@@ -47,6 +46,8 @@ class Objective(Protocol):
 
     needs_greedy: bool
     """Whether batches must come with greedy rewards."""
+    needs_entropy: bool
+    """Whether batches must come with entropies that have a gradient."""
 
     def weigh(self, mask: Tensor, rewards: Tensor | None) -> float:
         """Count what a loss is summed over: tokens, candidates, sources.
@@ -63,10 +64,15 @@ class Objective(Protocol):
         """
 
 
-class OverTokens:
-    """An objective that sums over the tokens of the candidates."""
+class Plain:
+    """An objective that asks for nothing out of the ordinary."""
 
     needs_greedy = False
+    needs_entropy = False
+
+
+class OverTokens(Plain):
+    """An objective that sums over the tokens of the candidates."""
 
     def weigh(self, mask: Tensor, rewards: Tensor | None) -> float:
         """Count tokens."""
@@ -74,10 +80,8 @@ class OverTokens:
         return float(mask.sum())
 
 
-class OverCandidates:
+class OverCandidates(Plain):
     """An objective that sums over candidates."""
-
-    needs_greedy = False
 
     def weigh(self, mask: Tensor, rewards: Tensor | None) -> float:
         """Count candidates."""
@@ -85,10 +89,8 @@ class OverCandidates:
         return float(mask.shape[0] * mask.shape[1])
 
 
-class OverSources:
+class OverSources(Plain):
     """An objective that sums over sources."""
-
-    needs_greedy = False
 
     def weigh(self, mask: Tensor, rewards: Tensor | None) -> float:
         """Count sources."""

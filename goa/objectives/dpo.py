@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from goa.objectives.contract import Batch, Loss, given
+from goa.objectives.contract import Batch, Loss, Plain, given
 from goa.settings import Settings
 
 
@@ -20,7 +20,7 @@ class DpoSettings(Settings):
     that the preferences are taken to come from."""
 
 
-class Dpo:
+class Dpo(Plain):
     """DPO (Rafailov et al., 2023, eq. 7).
 
     With ``d(y) = log p(y) - log pretrained(y)``, ``loss = -log sigmoid(beta (d(y+) - d(y-)))`` for
@@ -31,8 +31,6 @@ class Dpo:
     1. Preferences are the evaluator's, between the best and the worst of K candidates.
     2. A source whose candidates all earn the same has no preference and is left out.
     """
-
-    needs_greedy = False
 
     def __init__(self, settings: DpoSettings) -> None:
         self.settings = settings

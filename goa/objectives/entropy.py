@@ -10,6 +10,8 @@ class Entropy(OverTokens):
     decisions); that which positions are gone through depends on the policy too is left out.
     """
 
+    needs_entropy = True
+
     def __call__(self, batch: Batch) -> Loss:
         """Sum minus the entropy over the tokens.
 

@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from goa.objectives.contract import Batch, Loss, given
+from goa.objectives.contract import Batch, Loss, Plain, given
 from goa.settings import Settings
 
 LENGTHS = Literal["candidate", "token", "none"]
@@ -28,7 +28,7 @@ class GrpoSettings(Settings):
     """A token's probability ratio counts no further up than 1 plus this."""
 
 
-class Grpo:
+class Grpo(Plain):
     """GRPO (Shao et al., 2024, eq. 3; "Dr. GRPO" of Liu et al., 2025, with both averages off).
 
     With ``A = r - mean_K r`` (over the spread where told) and each token's probability ratio
@@ -43,8 +43,6 @@ class Grpo:
        constant length besides: the learning rate takes its place.
     3. The divergence is penalised outside, in the same way for every objective.
     """
-
-    needs_greedy = False
 
     def __init__(self, settings: GrpoSettings) -> None:
         self.settings = settings

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from goa.data.corpus import Corpus
 from goa.policies.policy import Policy
 from goa.randomness import Shuffle, generator
@@ -12,25 +14,14 @@ ROUNDS_PER_BLOCK = 32
 """Pairs are sorted by length within blocks of this many rounds, so that little is padding."""
 
 
-def references_of(policy: Policy, examples: Sequence[Example], seed: int) -> Rollout:
-    """Lay out one reference of each example, [B, 1, T]; which one follows from seed and id."""
-    places = [
-        generator(seed, "reference", example.id).integers(len(example.references))
-        for example in examples
-    ]
-    references = [
-        example.references[place] for example, place in zip(examples, places, strict=True)
-    ]
-    targets = policy.pad(policy.target_ids(references))
-    return Rollout(
-        sources=policy.tokenize_sources([example.source for example in examples]),
-        tokens=targets.ids.unsqueeze(1),
-        mask=targets.mask.unsqueeze(1),
-    )
-
-
 Pair = tuple[list[int], list[int]]
 """Ids of a source and of one of its references."""
+
+
+def references_of(policy: Policy, examples: Sequence[Example], seed: int) -> Rollout:
+    """Lay out one reference of each example, [B, 1, T]; which one follows from seed and id."""
+    generators = [generator(seed, "reference", example.id) for example in examples]
+    return _lay_out(policy, _tokenize(policy, examples, generators))
 
 
 class ReferenceRounds:
@@ -59,13 +50,7 @@ class ReferenceRounds:
         block, place = divmod(turn, ROUNDS_PER_BLOCK)
         if self._block is None or self._block[0] != (epoch, block):
             self._block = ((epoch, block), self._batches(epoch, block))
-        pairs = self._block[1][place]
-        targets = self.policy.pad([target for _, target in pairs])
-        return Rollout(
-            sources=self.policy.pad([source for source, _ in pairs]),
-            tokens=targets.ids.unsqueeze(1),
-            mask=targets.mask.unsqueeze(1),
-        )
+        return _lay_out(self.policy, self._block[1][place])
 
     def _batches(self, epoch: int, block: int) -> list[list[Pair]]:
         """Cut one block of an epoch's order into batches of similar length, in random order."""
@@ -81,8 +66,26 @@ class ReferenceRounds:
         order = Shuffle(len(self.corpus), self.seed, "epoch", epoch)
         examples = self.corpus.rows(order[block * span : (block + 1) * span].tolist())
         choose = generator(self.seed, "reference", epoch, block)
-        references = [
-            example.references[choose.integers(len(example.references))] for example in examples
-        ]
-        sources = self.policy.source_ids([example.source for example in examples])
-        return list(zip(sources, self.policy.target_ids(references), strict=True))
+        return _tokenize(self.policy, examples, [choose] * len(examples))
+
+
+def _tokenize(
+    policy: Policy, examples: Sequence[Example], generators: Sequence[np.random.Generator]
+) -> list[Pair]:
+    """Tokenize sources, each with the reference that its generator chooses."""
+    references = [
+        example.references[choose.integers(len(example.references))]
+        for example, choose in zip(examples, generators, strict=True)
+    ]
+    sources = policy.source_ids([example.source for example in examples])
+    return list(zip(sources, policy.target_ids(references), strict=True))
+
+
+def _lay_out(policy: Policy, pairs: Sequence[Pair]) -> Rollout:
+    """Lay pairs out as a padded batch, [B, S] and [B, 1, T]."""
+    targets = policy.pad([target for _, target in pairs])
+    return Rollout(
+        sources=policy.pad([source for source, _ in pairs]),
+        tokens=targets.ids.unsqueeze(1),
+        mask=targets.mask.unsqueeze(1),
+    )

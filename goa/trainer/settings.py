@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from goa.objectives.likelihood import LikelihoodSettings
 from goa.settings import Settings
@@ -36,6 +36,15 @@ class DivergenceSettings(Settings):
     target: float | None = Field(None, gt=0.0)
     """Nats per candidate that the weight is steered to (Ziegler et al., 2019, section 2.2); none
     named means the weight stays."""
+
+    @model_validator(mode="after")
+    def _there_is_something_to_steer(self) -> "DivergenceSettings":
+        if self.target is not None and self.weight == 0.0:
+            raise ValueError(
+                "target is reached by raising and lowering the weight, which cannot leave 0; "
+                "give weight a start above 0"
+            )
+        return self
 
 
 class ValidationSettings(Settings):

@@ -9,7 +9,6 @@ import torch
 from goa.errors import TrainingError
 from goa.objectives.contract import Batch, Objective
 from goa.objectives.divergence import Divergence, kl_estimate
-from goa.objectives.entropy import Entropy
 from goa.policies.policy import Policy, WantedEntropy
 from goa.randomness import derive_seed
 from goa.rollouts.rollout import Rollout
@@ -141,7 +140,7 @@ class Updater:
 
     def _learn(self, part: Rollout, shares: Sequence[_Share], totals: Totals) -> float:
         """Score a part, add its gradient, and give its share of the step's loss."""
-        batch = self._score(part, any(isinstance(share.objective, Entropy) for share in shares))
+        batch = self._score(part, any(share.objective.needs_entropy for share in shares))
         _add(totals, _measure(batch))
         loss = torch.zeros((), device=part.mask.device)
         for share in shares:
@@ -154,8 +153,10 @@ class Updater:
 
     def _score(self, part: Rollout, learns_entropy: bool) -> Batch:
         wanted: WantedEntropy = "none"
-        if self.anchor is not None and part.rewards is not None:
-            wanted = "gradient" if learns_entropy else "value"
+        if learns_entropy:
+            wanted = "gradient"
+        elif self.anchor is not None and part.rewards is not None:
+            wanted = "value"
         scores = self.policy.score(part.sources, part.tokens, part.mask, entropy=wanted)
         return Batch(
             mask=part.mask,

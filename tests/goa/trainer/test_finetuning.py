@@ -30,6 +30,12 @@ def test_aims_weigh_what_the_settings_say() -> None:
     assert settings.learns_from_references
 
 
+def test_a_target_without_a_weight_to_steer_is_refused() -> None:
+    settings = {"objective": OBJECTIVE, "divergence": {"target": 2.0}}
+    with pytest.raises(ValueError, match="cannot leave 0"):
+        FinetuneSettings.model_validate(settings)
+
+
 def test_references_are_not_fetched_for_nothing() -> None:
     settings = FinetuneSettings.model_validate({"objective": OBJECTIVE})
     assert not settings.learns_from_references
