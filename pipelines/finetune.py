@@ -8,7 +8,7 @@ from goa.evaluators.table import EvaluatorName, EvaluatorSettings, build_evaluat
 from goa.policies.compute import use_device
 from goa.policies.settings import ComputeSettings
 from goa.policies.storage import load_policy
-from goa.rollouts.candidates import CandidateRounds, CandidateWriter, RoundPlan
+from goa.rollouts.candidates import CandidateRounds, CandidateWriter, RolloutNeeds, RoundPlan
 from goa.rollouts.pooled import PoolChoice, start_from_pool
 from goa.settings import read_sections
 from goa.trainer.aims import finetuning_aims
@@ -43,31 +43,33 @@ def finetune(stage: Stage, name: str) -> None:
     device = use_device(params.compute, params.compute.threads.finetune)
     policy = load_policy(Path("out/policies/mle"), device)
     evaluator = build_evaluator(name, params.evaluators[name])
-    aims = finetuning_aims(settings)
-    needs_greedy = any(aim.objective.needs_greedy for aim in aims)
+    aims = finetuning_aims(settings, policy, params.seed)
+    needs = RolloutNeeds(
+        greedy="greedy" in settings.needs,
+        references=settings.learns_from_references,
+        reference_among_candidates=settings.with_reference,
+        credits=settings.credit.kind == "reward_to_go",
+        prefix_share=settings.prefix_share,
+    )
     corpus = open_split(Path("out/data"), "train")
     choice = PoolChoice(
-        strategy=params.generate.names("sample")[0],
-        greedy=params.generate.names("greedy")[0] if needs_greedy else None,
+        strategy=params.generate.names(settings.candidates.kind)[0],
+        greedy=params.generate.names("greedy")[0] if needs.greedy else None,
         num_sources=settings.sources_per_round,
-        with_references=settings.learns_from_references,
         seed=params.seed,
     )
     start = start_from_pool(
         policy, corpus, Path("out/pool.parquet"), Path(f"out/rewards/{name}.parquet"), choice
     )
-    writer = CandidateWriter(
-        policy,
-        evaluator,
-        settings.candidates,
-        with_greedy=needs_greedy,
-        with_references=settings.learns_from_references,
-    )
+    writer = CandidateWriter(policy, evaluator, settings.candidates, needs)
+    first = None
+    if needs.prefix_share is None:
+        first = writer.complete(start.rollout, start.examples, params.seed)
     plan = RoundPlan(
         num_rounds=settings.rounds, sources_per_round=settings.sources_per_round, seed=params.seed
     )
     silent = start.silent if settings.skip_silent_sources else frozenset[str]()
-    rounds = CandidateRounds(writer, corpus, start.rollout, silent, plan)
+    rounds = CandidateRounds(writer, corpus, first, silent, plan)
     validate = RewardValidation(
         policy,
         evaluator,

@@ -4,9 +4,11 @@ It needs plain transformers and nothing of goa, so that a model loads wherever i
 are installed. ``predict`` takes texts and the parameters of :data:`DEFAULTS`.
 """
 
+import json
 import logging
 import math
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -34,6 +36,8 @@ class ServedPolicy(PythonModel):  # type: ignore[misc]
         """Load model and tokenizer: safetensors only, no code from elsewhere."""
         import torch  # noqa: PLC0415 - whoever only logs the model does not need it
         from transformers import (  # noqa: PLC0415
+            AutoConfig,
+            AutoModelForCausalLM,
             AutoModelForSeq2SeqLM,
             AutoTokenizer,
             GenerationConfig,
@@ -43,9 +47,11 @@ class ServedPolicy(PythonModel):  # type: ignore[misc]
         folder = context.artifacts["policy"]
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        model = AutoModelForSeq2SeqLM.from_pretrained(
-            folder, use_safetensors=True, trust_remote_code=False
-        )
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+        model = auto.from_pretrained(folder, use_safetensors=True, trust_remote_code=False)
+        prompt = Path(folder, "prompt.json")
+        self.prompt: dict[str, Any] = json.loads(prompt.read_text()) if prompt.exists() else {}
         self.model = model.to(device).eval()
         self.special = _special_tokens(model)
         model.generation_config = GenerationConfig(**self.special)
@@ -59,33 +65,57 @@ class ServedPolicy(PythonModel):  # type: ignore[misc]
         Raises:
             MlflowException: a source or a parameter cannot be used.
         """
-        config = self._generation_config(params or {})
+        self._generation_config(params or {})  # before anything is computed
         sources = [str(source) for source in model_input.iloc[:, 0]]
         texts: list[str] = []
         for start in range(0, len(sources), ROWS_PER_BATCH):
             batch = self._encode(sources[start : start + ROWS_PER_BATCH])
-            written = self.model.generate(**batch, generation_config=config)
+            width = batch["input_ids"].shape[1] if self.prompt else 0
+            config = self._generation_config(params or {}, width)
+            written = self.model.generate(**batch, generation_config=config)[:, width:]
             texts += self.tokenizer.batch_decode(
                 written, skip_special_tokens=True, clean_up_tokenization_spaces=False
             )
         return [text.strip() for text in texts]
 
     def _encode(self, sources: list[str]) -> Any:
+        special = True
+        if self.prompt:
+            special = not self.prompt["chat"]
+            self.tokenizer.padding_side = "left"
+            self.tokenizer.pad_token = self.tokenizer.pad_token or self.tokenizer.eos_token
+            sources = [self._fill(source) for source in sources]
         batch = self.tokenizer(
-            sources, padding=True, return_tensors="pt", return_token_type_ids=False
+            sources,
+            add_special_tokens=special,
+            padding=True,
+            return_tensors="pt",
+            return_token_type_ids=False,
         )
         longest = batch["input_ids"].shape[1]
-        if longest > self._max_positions:
-            raise _refusal(
-                f"a source of {longest} tokens; this model reads {self._max_positions} at most"
-            )
+        most = self._max_positions - 1 if self.prompt else self._max_positions
+        if longest > most:
+            raise _refusal(f"a source of {longest} tokens; this model reads {most} at most")
         return batch.to(self.model.device)
+
+    def _fill(self, source: str) -> str:
+        """Make the prompt of a decoder-only model, as ``goa.policies.prompt`` does."""
+        text: str = self.prompt["template"].replace("{source}", source)
+        if not self.prompt["chat"]:
+            return text
+        messages = [{"role": "user", "content": text}]
+        if self.prompt["system"] is not None:
+            messages.insert(0, {"role": "system", "content": self.prompt["system"]})
+        filled = self.tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True
+        )
+        return str(filled)
 
     @property
     def _max_positions(self) -> float:
         return getattr(self.model.config, "max_position_embeddings", None) or math.inf
 
-    def _generation_config(self, params: dict[str, Any]) -> Any:
+    def _generation_config(self, params: dict[str, Any], num_leading: int = 0) -> Any:
         from transformers import GenerationConfig  # noqa: PLC0415
 
         given = _checked(params)
@@ -93,7 +123,7 @@ class ServedPolicy(PythonModel):  # type: ignore[misc]
             **self.special,
             num_beams=given["num_beams"] if given["strategy"] == "beam" else 1,
             length_penalty=given["length_penalty"],
-            max_new_tokens=min(given["max_tokens"], self._max_positions),
+            max_new_tokens=min(given["max_tokens"], self._max_positions - num_leading),
             do_sample=False,
         )
 

@@ -7,7 +7,10 @@ import pytest
 import torch
 
 from goa.policies.build import build_model
+from goa.policies.decoder_only import DecoderOnly
+from goa.policies.encoder_decoder import EncoderDecoder
 from goa.policies.policy import Policy
+from goa.policies.prompt import PromptSettings
 from goa.policies.settings import ScratchPolicySettings
 from goa.policies.tokenizer import train_tokenizer
 
@@ -46,7 +49,10 @@ def make_policy() -> Callable[..., Policy]:
         model = build_model(
             settings, len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id, seed=3
         )
-        return Policy(model.eval(), tokenizer)
+        model.eval()
+        if model.config.is_encoder_decoder:
+            return EncoderDecoder(model, tokenizer)
+        return DecoderOnly(model, tokenizer, PromptSettings(template="say {source} :"))
 
     return make
 

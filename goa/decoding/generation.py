@@ -33,6 +33,7 @@ def generate(
     strategy: StrategySettings,
     seed: int,
     keys: Sequence[str],
+    prefixes: Tokens | None = None,
 ) -> Candidates:
     """Write K candidates for each of B sources; each source is encoded once.
 
@@ -42,10 +43,12 @@ def generate(
         strategy: how to write, and how many.
         seed: of the draws.
         keys: B names of the sources; equal seed and key give equal draws in any batch.
+        prefixes: [B, P] what the candidates of each source begin with, where that is not left to
+            the policy; not for beams.
 
     Candidates that reach the length limit are cut there, without an end token.
     """
-    decoded = _decode(policy, sources, strategy, seed, keys)
+    decoded = _decode(policy, sources, strategy, seed, keys, prefixes)
     shape = (len(sources.ids), strategy.candidates, -1)
     ids, lengths = decoded.tokens.tolist(), decoded.mask.sum(dim=1).tolist()
     texts = policy.texts([row[:length] for row, length in zip(ids, lengths, strict=True)])
@@ -61,26 +64,49 @@ def generate(
 
 
 def _decode(
-    policy: Policy, sources: Tokens, strategy: StrategySettings, seed: int, keys: Sequence[str]
+    policy: Policy,
+    sources: Tokens,
+    strategy: StrategySettings,
+    seed: int,
+    keys: Sequence[str],
+    prefixes: Tokens | None,
 ) -> Decoded:
-    limit = min(strategy.max_tokens, policy.max_positions or strategy.max_tokens)
+    limits = torch.full((len(sources.ids),), strategy.max_tokens, device=policy.device)
+    room = policy.room(sources)
+    if room is not None:
+        limits = limits.minimum(room)
     if isinstance(strategy, BeamSettings):
-        return _beam(policy, sources, strategy, limit)
+        return _beam(policy, sources, strategy, int(limits.min()))
     choose: Choose = greedy_choice
     if isinstance(strategy, SampleSettings):
-        choose = _sampler(strategy, uniforms(seed, keys, strategy.candidates, limit), policy)
+        noise = uniforms(seed, keys, strategy.candidates, int(limits.max()))
+        choose = _sampler(strategy, noise.to(policy.device))
+    if prefixes is not None:
+        choose = _after(prefixes, strategy.candidates, choose)
     with torch.no_grad():
-        encoded = policy.encode(sources).expand(strategy.candidates)
-    return decode(policy, encoded, choose, limit)
+        writing = policy.start(sources, strategy.candidates)
+    return decode(policy, writing, choose, limits.repeat_interleave(strategy.candidates))
 
 
-def _sampler(strategy: SampleSettings, noise: Tensor, policy: Policy) -> Choose:
-    noise = noise.to(policy.device)
-
+def _sampler(strategy: SampleSettings, noise: Tensor) -> Choose:
     def choose(logits: Tensor, rows: Tensor, step: int) -> Tensor:
         return draw(truncate(logits, strategy), noise[rows, step])
 
     return choose
+
+
+def _after(prefixes: Tokens, num_candidates: int, choose: Choose) -> Choose:
+    """Choose what is given as long as something is given."""
+    ids = prefixes.ids.repeat_interleave(num_candidates, dim=0)
+    mask = prefixes.mask.repeat_interleave(num_candidates, dim=0)
+
+    def choose_after(logits: Tensor, rows: Tensor, step: int) -> Tensor:
+        chosen = choose(logits, rows, step)
+        if step >= ids.shape[1]:
+            return chosen
+        return torch.where(mask[rows, step], ids[rows, step], chosen)
+
+    return choose_after
 
 
 @torch.no_grad()
@@ -93,14 +119,12 @@ def _beam(policy: Policy, sources: Tokens, strategy: BeamSettings, limit: int) -
             num_beams=strategy.num_beams,
             num_return_sequences=strategy.num_candidates,
             length_penalty=strategy.length_penalty,
-            max_length=limit + 1,  # theirs counts the start token
+            max_new_tokens=limit,
             do_sample=False,
-            decoder_start_token_id=policy.start_id,
-            eos_token_id=policy.end_id,
-            pad_token_id=policy.pad_id,
+            **policy.special_tokens(),
         ),
     )
-    tokens = written[:, 1:]  # without the start token
+    tokens = written[:, policy.num_leading(sources) :]
     before_end = (tokens == policy.end_id).long().cumsum(dim=1) - (tokens == policy.end_id).long()
     mask = before_end == 0
     grouped = (len(sources.ids), strategy.num_candidates, tokens.shape[1])

@@ -76,15 +76,6 @@ class GenerateSettings(Settings):
     strategies: dict[str, StrategySettings] = Field(min_length=1)
     """How candidates are written, by the name they are filed under."""
 
-    @model_validator(mode="after")
-    def _samples_are_there(self) -> "GenerateSettings":
-        if not self.names("sample"):
-            raise ValueError(
-                "no strategy of kind sample, so fine-tuning has no first round; add one, such as "
-                "sample: {kind: sample}"
-            )
-        return self
-
     def names(self, kind: str) -> list[str]:
         """Name the strategies of one kind, in the order of the file."""
         return [name for name, strategy in self.strategies.items() if strategy.kind == kind]

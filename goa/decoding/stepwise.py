@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from goa.policies.policy import Encoded, Policy
+from goa.policies.policy import Policy, Writing
 
 Choose = Callable[[Tensor, Tensor, int], Tensor]
 """(logits [R, V], rows [R], step) -> tokens [R]; rows are the candidates' original positions."""
@@ -28,33 +28,31 @@ class Decoded:
 
 
 @torch.no_grad()
-def decode(policy: Policy, encoded: Encoded, choose: Choose, max_tokens: int) -> Decoded:
-    """Write one candidate per row of encoded sources, [R, S, d].
+def decode(policy: Policy, writing: Writing, choose: Choose, limits: Tensor) -> Decoded:
+    """Write one candidate per row, of at most limits [R] tokens.
 
     Nothing is written after the end token, and no log-probability counted.
     """
-    num_rows, device = len(encoded.states), encoded.states.device
+    num_rows, device, max_tokens = len(limits), limits.device, int(limits.max())
     tokens = torch.full((num_rows, max_tokens), policy.pad_id, device=device)
     log_probs = torch.zeros((num_rows, max_tokens), device=device)
-    lengths = torch.full((num_rows,), max_tokens, device=device)
-    running = torch.arange(num_rows, device=device)
-    rows = running
-    last = torch.full((num_rows,), policy.start_id, device=device)
-    cache = policy.new_cache()
+    lengths = limits.clone()
+    rows = torch.arange(num_rows, device=device)
     for step in range(max_tokens):
-        logits = policy.step(encoded, cache, last)
+        logits = writing.logits
         last = choose(logits, rows, step)
         # Rows that have ended stay in the batch until it is compacted: what they get is masked.
         tokens[rows, step] = last
         log_probs[rows, step] = logits.gather(1, last.unsqueeze(1)).squeeze(1) - logits.logsumexp(1)
-        ended = rows[(last == policy.end_id) & (lengths[rows] == max_tokens)]
-        lengths[ended] = step + 1
+        ended = rows[(last == policy.end_id) & (lengths[rows] == limits[rows])]
+        lengths[ended] = lengths[ended].clamp(max=step + 1)
         alive = (lengths[rows] > step + 1).nonzero().squeeze(1)
         if len(alive) == 0:
             break
         if len(alive) < COMPACT_BELOW * len(rows):
-            rows, last, encoded = rows[alive], last[alive], encoded.select(alive)
-            cache.batch_select_indices(alive)
+            rows, last = rows[alive], last[alive]
+            writing.select(alive)
+        writing.advance(last)
     width = int(lengths.max())
     mask = torch.arange(width, device=device) < lengths.unsqueeze(1)
     return Decoded(

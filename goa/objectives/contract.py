@@ -2,9 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from torch import Tensor
+
+Need = Literal["greedy", "entropy", "states", "critic", "draws", "prefix"]
+"""greedy: rewards of the policy's greedy outputs; entropy: entropies with a gradient; states: the
+policy's states; critic: a critic's values; draws: candidates that are the policy's own draws, since
+beams and references would mislead it; prefix: candidates that begin like the reference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +34,17 @@ class Batch:
     """[B, K] in [0, 1]; None for references."""
     greedy_rewards: Tensor | None = None
     """[B] of the live policy's greedy output, for the self-critical baseline."""
+    credits: Tensor | None = None
+    """[B, K, T] what each token earned, in all the candidate's reward; None where that is not told
+    apart."""
+    credit_weights: Tensor | None = None
+    """[B, K, T] each token's share of its candidate's advantage, 1 on average; None: all alike."""
+    prefix_mask: Tensor | None = None
+    """[B, K, T] bool, True for the tokens that were given, not chosen by the policy."""
+    states: Tensor | None = None
+    """[B, K, T, d] what the policy makes each choice of a token from; None where not asked for."""
+    values: Tensor | None = None
+    """[B, K, T] what the critic expects to be earned from each token on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +60,8 @@ class Loss:
 class Objective(Protocol):
     """A pure function of a batch."""
 
-    needs_greedy: bool
-    """Whether batches must come with greedy rewards."""
-    needs_entropy: bool
-    """Whether batches must come with entropies that have a gradient."""
+    needs: frozenset[Need]
+    """What it asks for beyond rewards and log-probs."""
 
     def weigh(self, mask: Tensor, rewards: Tensor | None) -> float:
         """Count what a loss is summed over: tokens, candidates, sources.
@@ -67,8 +81,7 @@ class Objective(Protocol):
 class Plain:
     """An objective that asks for nothing out of the ordinary."""
 
-    needs_greedy = False
-    needs_entropy = False
+    needs: frozenset[Need] = frozenset()
 
 
 class OverTokens(Plain):

@@ -16,19 +16,18 @@ def kl_estimate(log_probs: Tensor, pretrained_log_probs: Tensor) -> Tensor:
     return (difference.expm1() - difference).sum(dim=-1)
 
 
-def penalise(rewards: Tensor, written: Tensor, pretrained: Tensor, weight: float) -> Tensor:
-    """Take the divergence out of rewards: ``r - weight log(p(y) / pretrained(y))``, [B, K].
+def prices(written: Tensor, pretrained: Tensor, weight: float) -> Tensor:
+    """Price each token: ``weight log(p(y_t) / pretrained(y_t))``, [B, K, T], in units of reward.
 
     Args:
-        rewards: [B, K].
         written: [B, K, T] log-probs of the candidates under the policy that wrote them.
         pretrained: [B, K, T] log-probs under the pretrained policy.
         weight: reward per nat.
 
-    What maximises the expected penalised reward maximises the expected reward less ``weight`` times
-    the divergence (Jaques et al., 2017, eq. 7).
+    What maximises the expected reward less the sum of its tokens' prices maximises the expected
+    reward less ``weight`` times the divergence (Jaques et al., 2017, eq. 7).
     """
-    return rewards - weight * (written - pretrained).sum(dim=-1)
+    return weight * (written - pretrained)
 
 
 class Divergence(OverCandidates):

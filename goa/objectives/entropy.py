@@ -1,6 +1,6 @@
 """A bonus for staying undecided."""
 
-from goa.objectives.contract import Batch, Loss, OverTokens, given
+from goa.objectives.contract import Batch, Loss, Need, OverTokens, given
 
 
 class Entropy(OverTokens):
@@ -10,7 +10,7 @@ class Entropy(OverTokens):
     decisions); that which positions are gone through depends on the policy too is left out.
     """
 
-    needs_entropy = True
+    needs: frozenset[Need] = frozenset({"entropy"})
 
     def __call__(self, batch: Batch) -> Loss:
         """Sum minus the entropy over the tokens.

@@ -2,17 +2,16 @@
 
 from typing import Literal
 
-import torch
-from pydantic import Field
 from torch import Tensor
 
-from goa.objectives.contract import Batch, Loss, Plain, given
-from goa.settings import Settings
+from goa.objectives.advantages import advantages_of
+from goa.objectives.clipping import ClippingSettings, clipped_gain
+from goa.objectives.contract import Batch, Loss, Need, Plain, given
 
 LENGTHS = Literal["candidate", "token", "none"]
 
 
-class GrpoSettings(Settings):
+class GrpoSettings(ClippingSettings):
     """Clipped policy gradient on rewards relative to the source's other candidates."""
 
     kind: Literal["grpo"]
@@ -22,10 +21,6 @@ class GrpoSettings(Settings):
     length_average: LENGTHS = "candidate"
     """candidate: mean over each candidate's tokens, as in Shao et al. (2024); token: mean over all
     tokens of the step; none: sum over tokens, mean over candidates, as in Liu et al. (2025)."""
-    clip_below: float = Field(0.2, gt=0.0, lt=1.0)
-    """A token's probability ratio counts no further down than 1 less this."""
-    clip_above: float = Field(0.2, gt=0.0)
-    """A token's probability ratio counts no further up than 1 plus this."""
 
 
 class Grpo(Plain):
@@ -41,8 +36,10 @@ class Grpo(Plain):
        earn the same has advantage 0, not 0 / 0.
     2. ``length_average: none`` divides by the number of candidates, where Liu et al. divide by a
        constant length besides: the learning rate takes its place.
-    3. The divergence is penalised outside, in the same way for every objective.
+    3. The divergence is priced outside, in the same way for every objective.
     """
+
+    needs: frozenset[Need] = frozenset({"draws"})
 
     def __init__(self, settings: GrpoSettings) -> None:
         self.settings = settings
@@ -59,27 +56,24 @@ class Grpo(Plain):
         Raises:
             ValueError: the batch lacks one of these.
         """
-        rewards = given(batch.rewards, "rewards", "grpo")
-        written = given(batch.written_log_probs, "the writer's log-probs", "grpo")
-        advantages = self._advantages(rewards).unsqueeze(-1)
-        ratio = (batch.log_probs - written).exp()
-        clipped = ratio.clamp(1 - self.settings.clip_below, 1 + self.settings.clip_above)
-        gain = torch.minimum(ratio * advantages, clipped * advantages).masked_fill(~batch.mask, 0.0)
-        num_tokens = batch.mask.sum(dim=-1)
+        advantages = self._advantages(batch)
+        gain, clipped = clipped_gain(batch, advantages, self.settings)
         if self.settings.length_average == "candidate":
-            gain = gain / num_tokens.clamp(min=1).unsqueeze(-1)
-        count, num_all = float(rewards.numel()), float(num_tokens.sum())
-        outside = clipped != ratio
+            gain = gain / batch.mask.sum(dim=-1, keepdim=True).clamp(min=1)
+        sizes = advantages.abs().expand_as(gain).masked_fill(~batch.mask, 0.0)
         return Loss(
             sum=-gain.sum(),
             diagnostics={
-                "advantage_size": (float(advantages.abs().sum()), count),
-                "clipped_share": (float(outside.sum()), num_all),
+                "advantage_size": (float(sizes.sum()), float(batch.mask.sum())),
+                "clipped_share": clipped,
             },
         )
 
-    def _advantages(self, rewards: Tensor) -> Tensor:
-        advantages = rewards - rewards.mean(dim=1, keepdim=True)
+    def _advantages(self, batch: Batch) -> Tensor:
+        """Give the advantages over the source's other candidates, [B, K, T or 1]."""
+        advantages = advantages_of(batch, "mean")
         if self.settings.divide_by_spread:
-            advantages = advantages / (rewards.std(dim=1, correction=0, keepdim=True) + 1e-6)
+            rewards = given(batch.rewards, "rewards", "grpo")
+            deviation = rewards.std(dim=1, correction=0, keepdim=True) + 1e-6
+            advantages = advantages / deviation.unsqueeze(-1)
         return advantages

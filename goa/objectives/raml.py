@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from goa.objectives.contract import Batch, Loss, OverSources, given
+from goa.objectives.contract import Batch, Loss, Need, OverSources, given
 from goa.settings import Settings
 
 
@@ -34,6 +34,8 @@ class Raml(OverSources):
        They are exact only as K grows.
     2. Z is never estimated; normalising over the candidates cancels it.
     """
+
+    needs: frozenset[Need] = frozenset({"draws"})
 
     def __init__(self, settings: RamlSettings) -> None:
         self.settings = settings

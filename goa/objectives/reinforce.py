@@ -6,18 +6,23 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from goa.objectives.baselines import BASELINES, BaselineName
-from goa.objectives.contract import Batch, Loss, OverCandidates, given
+from goa.objectives.advantages import BaselineName, advantages_of
+from goa.objectives.contract import Batch, Loss, Need, OverCandidates
 from goa.settings import Settings
 
 
-class ReinforceSettings(Settings):
-    """Policy gradient on the evaluator's reward."""
+class PolicyGradientSettings(Settings):
+    """What every plain policy gradient has."""
 
-    kind: Literal["reinforce"]
     baseline: BaselineName = "leave_one_out"
     max_importance_ratio: float = Field(5.0, gt=1.0)
     """Bound on the weight of candidates that an earlier policy wrote."""
+
+
+class ReinforceSettings(PolicyGradientSettings):
+    """Policy gradient on the evaluator's reward."""
+
+    kind: Literal["reinforce"]
 
 
 class Reinforce(OverCandidates):
@@ -35,9 +40,11 @@ class Reinforce(OverCandidates):
        for fresh ones. Draws from a tempered or truncated distribution are not corrected for.
     """
 
-    def __init__(self, settings: ReinforceSettings) -> None:
+    def __init__(self, settings: PolicyGradientSettings) -> None:
         self.settings = settings
-        self.needs_greedy = settings.baseline == "greedy"
+        self.needs: frozenset[Need] = frozenset({"draws"})
+        if settings.baseline in {"greedy", "critic"}:
+            self.needs |= {settings.baseline}
 
     def __call__(self, batch: Batch) -> Loss:
         """Compute the loss of candidates that come with rewards.
@@ -45,23 +52,22 @@ class Reinforce(OverCandidates):
         Raises:
             ValueError: the batch has no rewards, or lacks what the settings need.
         """
-        rewards = given(batch.rewards, "rewards", "reinforce")
-        log_probs = batch.log_probs.sum(dim=-1)
-        with torch.no_grad():
-            baseline = BASELINES[self.settings.baseline](rewards, batch.greedy_rewards)
-            advantages = rewards - baseline
-            weights = self._importance(batch, log_probs)
-        loss = -(weights * advantages * log_probs).sum()
-        count = float(advantages.numel())
+        advantages = advantages_of(batch, self.settings.baseline)
+        weights = self._importance(batch)
+        loss = -(weights.unsqueeze(-1) * advantages * batch.log_probs).sum()
+        sizes = advantages.abs().expand_as(batch.log_probs).masked_fill(~batch.mask, 0.0)
         return Loss(
             sum=loss,
             diagnostics={
-                "advantage_size": (float(advantages.abs().sum()), count),
-                "importance_ratio": (float(weights.sum()), count),
+                "advantage_size": (float(sizes.sum()), float(batch.mask.sum())),
+                "importance_ratio": (float(weights.sum()), float(weights.numel())),
             },
         )
 
-    def _importance(self, batch: Batch, log_probs: Tensor) -> Tensor:
+    @torch.no_grad()
+    def _importance(self, batch: Batch) -> Tensor:
+        """Weigh each candidate by how likely it has become, [B, K]."""
+        log_probs = batch.log_probs.sum(dim=-1)
         if batch.written_log_probs is None:
             return torch.ones_like(log_probs)
         ratio = (log_probs - batch.written_log_probs.sum(dim=-1)).exp()

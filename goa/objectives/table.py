@@ -13,15 +13,19 @@ from goa.objectives.contract import Objective
 from goa.objectives.dpo import Dpo, DpoSettings
 from goa.objectives.grpo import Grpo, GrpoSettings
 from goa.objectives.margin import Margin, MarginSettings
+from goa.objectives.mixer import Mixer, MixerSettings
 from goa.objectives.mrt import Mrt, MrtSettings
+from goa.objectives.ppo import Ppo, PpoSettings
 from goa.objectives.raml import Raml, RamlSettings
 from goa.objectives.reinforce import Reinforce, ReinforceSettings
 
 OBJECTIVES: dict[type, Callable[[Any], Objective]] = {
     ReinforceSettings: Reinforce,
     GrpoSettings: Grpo,
+    PpoSettings: Ppo,
     MrtSettings: Mrt,
     MarginSettings: Margin,
+    MixerSettings: Mixer,
     RamlSettings: Raml,
     BestOfNSettings: BestOfN,
     DpoSettings: Dpo,
@@ -29,8 +33,10 @@ OBJECTIVES: dict[type, Callable[[Any], Objective]] = {
 ObjectiveSettings = Annotated[
     ReinforceSettings
     | GrpoSettings
+    | PpoSettings
     | MrtSettings
     | MarginSettings
+    | MixerSettings
     | RamlSettings
     | BestOfNSettings
     | DpoSettings,

@@ -2,8 +2,10 @@
 
 import torch
 from transformers import (
+    AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
     BartConfig,
+    LlamaConfig,
     MarianConfig,
     PreTrainedConfig,
     PreTrainedModel,
@@ -17,7 +19,7 @@ from goa.randomness import derive_seed
 def build_model(
     settings: ScratchPolicySettings, vocab_size: int, pad_id: int, end_id: int, seed: int
 ) -> PreTrainedModel:
-    """Build an encoder-decoder; equal arguments give equal weights."""
+    """Build a model; equal arguments give equal weights."""
     special = {
         "pad_token_id": pad_id,
         "eos_token_id": end_id,
@@ -27,7 +29,8 @@ def build_model(
     config = _CONFIGS[settings.architecture](settings, special)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "weights") % 2**63)
-        return AutoModelForSeq2SeqLM.from_config(config)
+        auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+        return auto.from_config(config)
 
 
 def _bart_sizes(settings: ScratchPolicySettings) -> dict[str, int | float | None]:
@@ -77,4 +80,20 @@ def _t5(settings: ScratchPolicySettings, special: dict[str, int]) -> PreTrainedC
     )
 
 
-_CONFIGS = {"marian": _marian, "bart": _bart, "t5": _t5}
+def _llama(settings: ScratchPolicySettings, special: dict[str, int]) -> PreTrainedConfig:
+    return LlamaConfig(
+        pad_token_id=special["pad_token_id"],
+        bos_token_id=None,
+        eos_token_id=special["eos_token_id"],
+        vocab_size=special["vocab_size"],
+        hidden_size=settings.d_model,
+        intermediate_size=settings.d_ff,
+        num_hidden_layers=settings.num_layers,
+        num_attention_heads=settings.num_heads,
+        attention_dropout=settings.dropout,
+        max_position_embeddings=settings.max_positions,
+        tie_word_embeddings=True,
+    )
+
+
+_CONFIGS = {"marian": _marian, "bart": _bart, "t5": _t5, "llama": _llama}

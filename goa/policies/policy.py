@@ -1,14 +1,14 @@
-"""An encoder-decoder language model with its tokenizer."""
+"""A language model with its tokenizer: text <-> ids <-> log-probs."""
 
-from collections.abc import Sequence
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
-from transformers.cache_utils import DynamicCache, EncoderDecoderCache
-from transformers.modeling_outputs import BaseModelOutput
 
 from goa.errors import PolicyError, excerpt
 
@@ -27,30 +27,8 @@ class Tokens:
 
     def __getitem__(self, rows: slice) -> "Tokens":
         """Take some rows, without the columns that are padding in all of them."""
-        mask = self.mask[rows]
-        width = int(mask.sum(dim=1).max()) if len(mask) else 0
-        return Tokens(ids=self.ids[rows, :width], mask=mask[:, :width])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Encoded:
-    """Sources after the encoder, each encoded once."""
-
-    states: Tensor
-    """[B, S, d] hidden states."""
-    mask: Tensor
-    """[B, S] bool."""
-
-    def expand(self, num_candidates: int) -> "Encoded":
-        """Repeat each source for its K candidates: [B * K, S, d], source by source."""
-        return Encoded(
-            states=self.states.repeat_interleave(num_candidates, dim=0),
-            mask=self.mask.repeat_interleave(num_candidates, dim=0),
-        )
-
-    def select(self, rows: Tensor) -> "Encoded":
-        """Keep the rows of these indices."""
-        return Encoded(states=self.states[rows], mask=self.mask[rows])
+        columns = self.mask[rows].any(dim=0)
+        return Tokens(ids=self.ids[rows][:, columns], mask=self.mask[rows][:, columns])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,28 +41,63 @@ class TokenScores:
     """[B, K, T] log-probability averaged over the vocabulary: the label-smoothing term."""
     entropy: Tensor | None
     """[B, K, T] entropy of the next-token distribution, in nats; None where not asked for."""
+    states: Tensor | None
+    """[B, K, T, d] the decoder's last hidden states that each token is chosen from, not masked;
+    None where not asked for."""
 
 
-class Policy:
-    """Turns text into ids, scores candidates, and takes decoding steps.
+class Writing(ABC):
+    """R candidates in the making: what a policy keeps between one token and the next."""
 
-    Decoding starts from the model's start token, which is in no candidate; a candidate's tokens
-    end with the end token unless it was cut at a length limit.
+    logits: Tensor
+    """[R, V] of each candidate's next token, float32."""
+
+    @abstractmethod
+    def advance(self, last: Tensor) -> None:
+        """Take the tokens that were chosen, [R], and compute the logits of the next."""
+
+    @abstractmethod
+    def select(self, rows: Tensor) -> None:
+        """Keep the candidates of these indices."""
+
+
+class Policy(ABC):
+    """Turns text into ids, scores candidates, and writes them token by token.
+
+    A candidate's tokens end with the end token unless it was cut at a length limit.
     """
+
+    pads_left = False
+    """Whether padding of sources comes before them."""
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
         self.model = model
         self.tokenizer = tokenizer
-        self.start_id = _required(model.config.decoder_start_token_id, "decoder start")
-        self.end_id = _required(tokenizer.eos_token_id, "end")
-        self.pad_id = _required(tokenizer.pad_token_id, "padding")
+        self.end_id = required(tokenizer.eos_token_id, "end")
         limit = getattr(model.config, "max_position_embeddings", None)
         self.max_positions: int | None = limit
+
+    @property
+    @abstractmethod
+    def pad_id(self) -> int:
+        """The id that fills rows up; what counts is said by masks."""
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return torch.device(self.model.device)
+
+    def frozen_copy(self) -> Self:
+        """Copy the policy as it is now; the copy is not trained."""
+        frozen = copy.copy(self)
+        frozen.model = copy.deepcopy(self.model).eval()
+        frozen.model.requires_grad_(False)
+        return frozen
+
+    @property
+    def state_size(self) -> int:
+        """Width of the decoder's hidden states, d."""
+        return int(self.model.config.hidden_size)
 
     def tokenize_sources(self, texts: Sequence[str]) -> Tokens:
         """Tokenize B sources and lay them out as a batch, [B, S].
@@ -92,34 +105,39 @@ class Policy:
         Raises:
             PolicyError: a source is longer than the model's positions.
         """
-        return self.pad(self.source_ids(texts))
+        return self.pad_sources(self.source_ids(texts))
 
+    @abstractmethod
     def source_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Tokenize sources.
 
         Raises:
             PolicyError: a source is longer than the model's positions.
         """
-        return self._within_positions(self.tokenizer(list(texts)).input_ids, texts)
 
+    @abstractmethod
     def target_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Tokenize targets, each with the end token.
 
         Raises:
             PolicyError: a text is longer than the model's positions.
         """
-        rows = self.tokenizer(text_target=list(texts)).input_ids
-        rows = [row if row and row[-1] == self.end_id else [*row, self.end_id] for row in rows]
-        return self._within_positions(rows, texts)
+
+    @abstractmethod
+    def room(self, sources: Tokens) -> Tensor | None:
+        """Give the most tokens that can be written for each source, [B]; None: no bound.
+
+        Raises:
+            PolicyError: nothing can be written for a source.
+        """
+
+    def pad_sources(self, rows: Sequence[Sequence[int]]) -> Tokens:
+        """Lay ids of sources out as a padded batch on the policy's device, [B, longest row]."""
+        return self._pad(rows, left=self.pads_left)
 
     def pad(self, rows: Sequence[Sequence[int]]) -> Tokens:
-        """Lay ids out as a padded batch on the policy's device, [N, longest row]."""
-        lengths = torch.tensor([len(row) for row in rows])
-        width = int(lengths.max())
-        ids = torch.full((len(rows), width), self.pad_id)
-        mask = torch.arange(width) < lengths.unsqueeze(1)
-        ids[mask] = torch.tensor([token for row in rows for token in row])
-        return Tokens(ids=ids.to(self.device), mask=mask.to(self.device))
+        """Lay ids of targets out as a padded batch on the policy's device, [N, longest row]."""
+        return self._pad(rows, left=False)
 
     def texts(self, rows: Sequence[Sequence[int]]) -> list[str]:
         """Turn ids into text, without special tokens."""
@@ -130,19 +148,14 @@ class Policy:
         )
         return [text.strip() for text in decoded]
 
-    def encode(self, sources: Tokens) -> Encoded:
-        """Run the encoder once per source."""
-        output = self.model.get_encoder()(
-            input_ids=sources.ids, attention_mask=sources.mask.long(), return_dict=True
-        )
-        return Encoded(states=output.last_hidden_state, mask=sources.mask)
-
     def score(
         self,
         sources: Tokens,
         tokens: Tensor,
         mask: Tensor,
         entropy: WantedEntropy = "none",
+        *,
+        states: bool = False,
     ) -> TokenScores:
         """Score K given candidates per source by teacher forcing, with gradient.
 
@@ -151,19 +164,13 @@ class Policy:
             tokens: [B, K, T] candidate ids, the end token included.
             mask: [B, K, T] bool, True for the tokens of a candidate.
             entropy: whether that of the next-token distributions is wanted, too.
+            states: whether the decoder's states are wanted, too.
         """
         num_sources, num_candidates, width = tokens.shape
-        encoded = self.encode(sources).expand(num_candidates)
-        flat = tokens.reshape(-1, width)
-        start = flat.new_full((len(flat), 1), self.start_id)
-        logits = self.model(
-            encoder_outputs=BaseModelOutput(last_hidden_state=encoded.states),
-            attention_mask=encoded.mask.long(),
-            decoder_input_ids=torch.cat([start, flat[:, :-1]], dim=1),
-            use_cache=False,
-        ).logits
+        shape = (num_sources, num_candidates, width)
+        flat, flat_mask = tokens.reshape(-1, width), mask.reshape(-1, width)
+        logits, hidden = self._force(sources, flat, flat_mask, states=states)
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        flat_mask = mask.reshape(-1, width)
         normaliser = logits.logsumexp(dim=-1)
         chosen = logits.gather(-1, flat.unsqueeze(-1)).squeeze(-1)
         entropies = None
@@ -172,29 +179,52 @@ class Policy:
                 entropies = _entropy(logits, normaliser)
 
         def lay_out(values: Tensor) -> Tensor:
-            return values.masked_fill(~flat_mask, 0.0).view(num_sources, num_candidates, width)
+            return values.masked_fill(~flat_mask, 0.0).view(shape)
 
         return TokenScores(
             log_probs=lay_out(chosen - normaliser),
             mean_log_probs=lay_out(logits.mean(dim=-1) - normaliser),
             entropy=None if entropies is None else lay_out(entropies),
+            states=None if hidden is None else hidden.view(*shape, -1),
         )
 
-    def new_cache(self) -> EncoderDecoderCache:
-        """Make an empty key-value cache for :meth:`step`."""
-        return EncoderDecoderCache(DynamicCache(), DynamicCache())
+    @abstractmethod
+    def start(self, sources: Tokens, num_candidates: int) -> Writing:
+        """Begin K candidates for each of B sources, source by source: R = B * K.
 
-    def step(self, encoded: Encoded, cache: EncoderDecoderCache, last: Tensor) -> Tensor:
-        """Give the next-token logits, [R, V] float32, after the last tokens, [R]; fills cache."""
-        output = self.model(
-            encoder_outputs=BaseModelOutput(last_hidden_state=encoded.states),
-            attention_mask=encoded.mask.long(),
-            decoder_input_ids=last.unsqueeze(1),
-            past_key_values=cache,
-            use_cache=True,
-        )
-        logits: Tensor = output.logits[:, -1].float()
-        return logits
+        Each source is read once.
+        """
+
+    @abstractmethod
+    def num_leading(self, sources: Tokens) -> int:
+        """Count the tokens that transformers' ``generate`` puts before a candidate's own."""
+
+    @abstractmethod
+    def special_tokens(self) -> Mapping[str, int]:
+        """Name the special tokens as transformers' ``GenerationConfig`` does."""
+
+    @abstractmethod
+    def _force(
+        self, sources: Tokens, tokens: Tensor, mask: Tensor, *, states: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Give the logits [R, T, V] that each given token is chosen from, and, if asked, states.
+
+        Args:
+            sources: B sources.
+            tokens: [R, T] with R = B * K.
+            mask: [R, T].
+            states: whether to give the decoder's last hidden states, [R, T, d].
+        """
+
+    def _pad(self, rows: Sequence[Sequence[int]], *, left: bool) -> Tokens:
+        lengths = torch.tensor([len(row) for row in rows])
+        width = int(lengths.max())
+        ids = torch.full((len(rows), width), self.pad_id)
+        mask = torch.arange(width) < lengths.unsqueeze(1)
+        if left:
+            mask = mask.flip(1)
+        ids[mask] = torch.tensor([token for row in rows for token in row])
+        return Tokens(ids=ids.to(self.device), mask=mask.to(self.device))
 
     def _within_positions(self, rows: list[list[int]], texts: Sequence[str]) -> list[list[int]]:
         if self.max_positions is None:
@@ -209,13 +239,18 @@ class Policy:
         return rows
 
 
+def required(token_id: Any, what: str) -> int:
+    """Insist on a special token.
+
+    Raises:
+        PolicyError: neither the model nor its tokenizer names it.
+    """
+    if token_id is None:
+        raise PolicyError(f"the model or its tokenizer names no {what} token")
+    return int(token_id)
+
+
 def _entropy(logits: Tensor, normaliser: Tensor) -> Tensor:
     """Compute the entropy in nats, [...], of the distributions that logits [..., V] stand for."""
     probs = (logits - normaliser.unsqueeze(-1)).exp()
     return normaliser - (probs * logits).sum(dim=-1)
-
-
-def _required(token_id: int | None, what: str) -> int:
-    if token_id is None:
-        raise PolicyError(f"the model or its tokenizer names no {what} token")
-    return token_id

@@ -4,27 +4,29 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from goa.policies.prompt import PromptSettings
 from goa.settings import Settings
 
 
 class ScratchPolicySettings(Settings):
-    """An encoder-decoder with random weights and a tokenizer trained on the corpus."""
+    """A model with random weights and a tokenizer trained on the corpus."""
 
     kind: Literal["scratch"]
-    architecture: Literal["marian", "bart", "t5"] = "marian"
-    """The family whose modules are used; its sizes are the settings below."""
+    architecture: Literal["marian", "bart", "t5", "llama"] = "marian"
+    """The family whose modules are used; its sizes are the settings below. All but llama, which is
+    decoder-only, are encoder-decoders."""
     vocab_size: int = Field(8000, ge=16, le=1_000_000)
     """Byte-pair tokens, special ones included, shared by both sides."""
     d_model: int = Field(256, ge=8)
     """Width of the hidden states."""
     num_layers: int = Field(3, ge=1)
-    """Layers of the encoder, and of the decoder."""
+    """Layers of the encoder, if there is one, and of the decoder."""
     num_heads: int = Field(8, ge=1)
     d_ff: int = Field(1024, ge=8)
     """Width of the feed-forward layers."""
     dropout: float = Field(0.1, ge=0.0, lt=1.0)
     max_positions: int = Field(256, ge=8)
-    """Longest source, and longest output, in tokens."""
+    """Longest source, and longest output, in tokens; of llama, both together."""
 
     @model_validator(mode="after")
     def _heads_divide_the_width(self) -> "ScratchPolicySettings":
@@ -36,13 +38,16 @@ class ScratchPolicySettings(Settings):
 
 
 class PretrainedPolicySettings(Settings):
-    """A pretrained encoder-decoder with its own tokenizer, from a folder or a hub."""
+    """A pretrained model with its own tokenizer, from a folder or a hub."""
 
     kind: Literal["pretrained"]
     name: str = Field(min_length=1)
     """A folder, or a name on the Hugging Face hub; DVC does not see changes behind the name."""
     revision: str | None = None
     """The hub's commit, tag or branch."""
+    prompt: PromptSettings | None = None
+    """How a source becomes the prompt of a decoder-only model; none named means as it was saved, or
+    else the source alone."""
 
 
 PolicySettings = Annotated[

@@ -3,14 +3,27 @@
 from pathlib import Path
 
 import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError
-from transformers import AutoModelForSeq2SeqLM, GenerationConfig
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from goa.errors import PolicyError, first_line
 from goa.policies.build import build_model
+from goa.policies.decoder_only import DecoderOnly
+from goa.policies.encoder_decoder import EncoderDecoder
 from goa.policies.policy import Policy
+from goa.policies.prompt import PromptSettings
 from goa.policies.settings import PolicySettings, ScratchPolicySettings
 from goa.policies.tokenizer import load_tokenizer
+
+PROMPT_FILE = "prompt.json"
 
 
 def create_policy(
@@ -28,44 +41,56 @@ def create_policy(
         PolicyError: a model or tokenizer cannot be loaded.
     """
     if not isinstance(settings, ScratchPolicySettings):
-        return load_policy(settings.name, device, settings.revision)
+        return load_policy(settings.name, device, settings.revision, settings.prompt)
     tokenizer = load_tokenizer(str(tokenizer_folder))
     model = build_model(
         settings, len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id, seed
     )
-    policy = Policy(model.to(device).eval(), tokenizer)
-    model.generation_config = generation_config(policy)
-    return policy
+    return _as_policy(model.to(device), tokenizer, PromptSettings())
 
 
-def load_policy(name: str | Path, device: torch.device, revision: str | None = None) -> Policy:
+def load_policy(
+    name: str | Path,
+    device: torch.device,
+    revision: str | None = None,
+    prompt: PromptSettings | None = None,
+) -> Policy:
     """Load a policy from a folder or a hub: safetensors only, no code from elsewhere.
 
     The generation settings that a checkpoint brings along are dropped: how goa decodes is said by
     goa's own settings alone.
 
+    Args:
+        name: a folder or a name on the hub.
+        device: where to put it.
+        revision: the hub's commit, tag or branch.
+        prompt: of a decoder-only model; None takes the one that it was saved with.
+
     Raises:
-        PolicyError: it is no encoder-decoder with safetensors weights, or has no tokenizer.
+        PolicyError: it is no language model with safetensors weights, or has no tokenizer.
     """
     tokenizer = load_tokenizer(str(name), revision)
     try:
-        model = AutoModelForSeq2SeqLM.from_pretrained(
-            str(name), revision=revision, use_safetensors=True, trust_remote_code=False
+        config = AutoConfig.from_pretrained(str(name), revision=revision, trust_remote_code=False)
+        auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+        model = auto.from_pretrained(
+            str(name),
+            revision=revision,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
         )
     except (OSError, ValueError, KeyError) as error:
         raise PolicyError(
-            f"{name}: not an encoder-decoder model with safetensors weights: {first_line(error)}"
+            f"{name}: not a language model with safetensors weights: {first_line(error)}"
         ) from None
-    start_id = model.generation_config.decoder_start_token_id
-    if model.config.decoder_start_token_id is None:
-        model.config.decoder_start_token_id = start_id
-    policy = Policy(model.to(device).eval(), tokenizer)
-    model.generation_config = generation_config(policy)
-    return policy
+    return _as_policy(model.to(device), tokenizer, prompt or _saved_prompt(Path(name)))
 
 
 def save_policy(policy: Policy, folder: Path) -> None:
     """Save a policy so that plain transformers load it and generate the same text.
+
+    A decoder-only policy's prompt lies beside it, in ``prompt.json``.
 
     Raises:
         PolicyError: the disk refuses.
@@ -76,16 +101,40 @@ def save_policy(policy: Policy, folder: Path) -> None:
     except SafetensorError as error:
         raise PolicyError(f"{folder}: cannot write the weights: {first_line(error)}") from None
     policy.tokenizer.save_pretrained(folder)
+    if isinstance(policy, DecoderOnly):
+        text = policy.prompt.model_dump_json(indent=2) + "\n"
+        (folder / PROMPT_FILE).write_text(text, encoding="utf-8")
 
 
 def generation_config(policy: Policy) -> GenerationConfig:
     """Say greedy decoding, and the special tokens, in transformers' terms."""
     limit = policy.max_positions or policy.tokenizer.model_max_length
     return GenerationConfig(
-        decoder_start_token_id=policy.start_id,
-        eos_token_id=policy.end_id,
-        pad_token_id=policy.pad_id,
-        max_length=min(limit, 1024),
-        do_sample=False,
-        num_beams=1,
+        **policy.special_tokens(), max_length=min(limit, 1024), do_sample=False, num_beams=1
     )
+
+
+def _as_policy(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompt: PromptSettings
+) -> Policy:
+    """Make a policy of a model, in evaluation mode."""
+    model.eval()
+    policy: Policy
+    if model.config.is_encoder_decoder:
+        if model.config.decoder_start_token_id is None:
+            start_id = model.generation_config.decoder_start_token_id
+            model.config.decoder_start_token_id = start_id
+        policy = EncoderDecoder(model, tokenizer)
+    else:
+        policy = DecoderOnly(model, tokenizer, prompt)
+    model.generation_config = generation_config(policy)
+    return policy
+
+
+def _saved_prompt(folder: Path) -> PromptSettings:
+    try:
+        return PromptSettings.model_validate_json((folder / PROMPT_FILE).read_bytes())
+    except FileNotFoundError:
+        return PromptSettings()
+    except ValidationError as error:
+        raise PolicyError(f"{folder / PROMPT_FILE}: not a prompt: {first_line(error)}") from None

@@ -1,24 +1,43 @@
 """Rounds of fresh candidates: generate, score."""
 
 import itertools
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
+from torch.nn.functional import pad
 
 from goa.data.corpus import Corpus
 from goa.decoding.generation import GREEDY, Candidates, generate
-from goa.decoding.settings import SampleSettings
-from goa.errors import EvaluatorError
-from goa.evaluators.contract import Evaluator, checked_score
-from goa.policies.policy import Policy
+from goa.decoding.settings import BeamSettings, SampleSettings
+from goa.evaluators.contract import Evaluator
+from goa.policies.policy import Policy, Tokens
 from goa.randomness import Shuffle, derive_seed
-from goa.records import Example, Sample
+from goa.records import Example
+from goa.rollouts.credits import reward_gains
 from goa.rollouts.references import references_of
+from goa.rollouts.rewards import describe_rewards, reward
 from goa.rollouts.rollout import Rollout
 
 BLOCK = 256
 """Examples read at a time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutNeeds:
+    """What a rollout is to hold besides candidates, log-probs and rewards."""
+
+    greedy: bool = False
+    """Rewards of the policy's greedy outputs."""
+    references: bool = False
+    """A reference of each source, beside its candidates."""
+    reference_among_candidates: bool = False
+    """The same reference as the last candidate."""
+    credits: bool = False
+    """What each token earned."""
+    prefix_share: Callable[[int], float] | None = None
+    """Share of the reference's tokens that candidates begin with, by round."""
 
 
 class CandidateWriter:
@@ -28,44 +47,88 @@ class CandidateWriter:
         self,
         policy: Policy,
         evaluator: Evaluator,
-        strategy: SampleSettings,
-        *,
-        with_greedy: bool,
-        with_references: bool,
+        strategy: SampleSettings | BeamSettings,
+        needs: RolloutNeeds,
     ) -> None:
         self.policy = policy
         self.evaluator = evaluator
         self.strategy = strategy
-        self.with_greedy = with_greedy
-        self.with_references = with_references
+        self.needs = needs
 
-    def write(self, examples: Sequence[Example], seed: int) -> Rollout:
+    def write(self, examples: Sequence[Example], seed: int, index: int = 0) -> Rollout:
         """Write and score candidates for B examples, with the policy as it is now.
+
+        Args:
+            examples: the sources with their references.
+            seed: of the draws, and of which reference is taken.
+            index: the round.
 
         Raises:
             EvaluatorError: the evaluator does not apply to a candidate, or broke its contract.
         """
         sources = self.policy.tokenize_sources([example.source for example in examples])
         keys = [example.id for example in examples]
-        candidates = generate(self.policy, sources, self.strategy, seed, keys)
+        prefixes = self._prefixes(examples, seed, index)
+        candidates = generate(self.policy, sources, self.strategy, seed, keys, prefixes)
         rewards, parts = reward(self.evaluator, examples, candidates.texts)
-        greedy_rewards = None
-        if self.with_greedy:
-            longest = self.strategy.max_tokens
-            strategy = GREEDY.model_copy(update={"max_tokens": longest})
-            greedy = generate(self.policy, sources, strategy, seed, keys)
-            scores, _ = reward(self.evaluator, examples, greedy.texts)
-            greedy_rewards = torch.tensor(scores, device=self.policy.device).squeeze(1)
         reward_tensor = torch.tensor(rewards, device=self.policy.device)
-        return Rollout(
+        rollout = Rollout(
             sources=sources,
             tokens=candidates.tokens,
             mask=candidates.mask,
             log_probs=candidates.log_probs,
             rewards=reward_tensor,
-            greedy_rewards=greedy_rewards,
-            references=references_of(self.policy, examples, seed) if self.with_references else None,
+            greedy_rewards=self._greedy_rewards(examples, sources) if self.needs.greedy else None,
+            prefix_mask=None if prefixes is None else _covered(prefixes, candidates.mask),
             diagnostics=parts | _describe(candidates) | describe_rewards(reward_tensor),
+        )
+        return self.complete(rollout, examples, seed)
+
+    def complete(self, rollout: Rollout, examples: Sequence[Example], seed: int) -> Rollout:
+        """Add what is needed besides to candidates with their rewards, from wherever they come.
+
+        Raises:
+            EvaluatorError: the evaluator does not apply to a reference or to a prefix.
+        """
+        if self.needs.references or self.needs.reference_among_candidates:
+            references = references_of(self.policy, examples, seed)
+            if self.needs.reference_among_candidates:
+                rollout = _join(rollout, self._scored(references, examples))
+            if self.needs.references:
+                rollout = replace(rollout, references=references)
+        if self.needs.credits:
+            gains = reward_gains(self.policy, self.evaluator, examples, rollout)
+            rollout = replace(rollout, credits=gains)
+        return rollout
+
+    def _greedy_rewards(self, examples: Sequence[Example], sources: Tokens) -> Tensor:
+        """Score the policy's greedy outputs, [B]."""
+        strategy = GREEDY.model_copy(update={"max_tokens": self.strategy.max_tokens})
+        greedy = generate(self.policy, sources, strategy, 0, [example.id for example in examples])
+        rewards, _ = reward(self.evaluator, examples, greedy.texts)
+        return torch.tensor(rewards, device=self.policy.device).squeeze(1)
+
+    def _prefixes(self, examples: Sequence[Example], seed: int, index: int) -> Tokens | None:
+        """Cut the beginnings of references that candidates are given, [B, P]."""
+        if self.needs.prefix_share is None:
+            return None
+        share = self.needs.prefix_share(index)
+        references = references_of(self.policy, examples, seed)
+        lengths = (share * references.mask.sum(dim=-1)).long()
+        columns = torch.arange(references.tokens.shape[-1], device=self.policy.device)
+        return Tokens(ids=references.tokens[:, 0], mask=columns < lengths)
+
+    @torch.no_grad()
+    def _scored(self, references: Rollout, examples: Sequence[Example]) -> Rollout:
+        """Give references rewards and log-probs, as candidates have them."""
+        ids = zip(references.tokens[:, 0].tolist(), references.mask[:, 0].tolist(), strict=True)
+        texts = self.policy.texts([list(itertools.compress(row, mask)) for row, mask in ids])
+        rewards, _ = reward(self.evaluator, examples, [[text] for text in texts])
+        scores = self.policy.score(references.sources, references.tokens, references.mask)
+        return replace(
+            references,
+            log_probs=scores.log_probs,
+            rewards=torch.tensor(rewards, device=self.policy.device),
         )
 
 
@@ -88,7 +151,7 @@ class CandidateRounds:
         self,
         writer: CandidateWriter,
         corpus: Corpus,
-        first: Rollout,
+        first: Rollout | None,
         silent: Collection[str],
         plan: RoundPlan,
     ) -> None:
@@ -97,7 +160,7 @@ class CandidateRounds:
         Args:
             writer: makes every round but the first.
             corpus: where sources come from.
-            first: the first round, of candidates from the pool.
+            first: the first round, of candidates from the pool; None: it is written, too.
             silent: ids of sources to leave out; not all of the corpus.
             plan: how many rounds, and of what size.
         """
@@ -107,7 +170,7 @@ class CandidateRounds:
         self.silent = silent
         self.plan = plan
         self._examples = self._in_order()
-        self._next = 1
+        self._next = 0 if first is None else 1
 
     def __len__(self) -> int:
         """Count the rounds of the whole run."""
@@ -115,11 +178,12 @@ class CandidateRounds:
 
     def __getitem__(self, index: int) -> Rollout:
         """Make one round's rollout with the policy as it is now; indices may only go up."""
-        if index == 0:
+        if index == 0 and self.first is not None:
             return self.first
         while self._next < index:
             self._take()
-        return self.writer.write(self._take(), derive_seed(self.plan.seed, "round", index))
+        seed = derive_seed(self.plan.seed, "round", index)
+        return self.writer.write(self._take(), seed, index)
 
     def _take(self) -> list[Example]:
         self._next += 1
@@ -135,46 +199,32 @@ class CandidateRounds:
                         yield example
 
 
-def reward(
-    evaluator: Evaluator, examples: Sequence[Example], texts: Sequence[Sequence[str]]
-) -> tuple[list[list[float]], dict[str, float]]:
-    """Score [B][K] texts; return rewards [B][K] and the mean of every part.
-
-    Raises:
-        EvaluatorError: the evaluator has no score for a candidate.
-    """
-    samples = [
-        Sample(example=example, candidate=text)
-        for example, row in zip(examples, texts, strict=True)
-        for text in row
-    ]
-    scores = checked_score(evaluator, samples)
-    values = []
-    for sample, value in zip(samples, scores.values, strict=True):
-        if value is None:
-            raise EvaluatorError(
-                f"{evaluator.name}: no score for {sample.candidate!r} "
-                f"(example {sample.example.id}), so it cannot be a reward"
-            )
-        values.append(value)
-    rows = iter(values)
-    rewards = [[next(rows) for _ in row] for row in texts]
-    parts = {
-        f"reward.{name}": sum(known) / len(known)
-        for name, column in scores.parts.items()
-        if (known := [value for value in column if value is not None])
-    }
-    return rewards, parts
+def _covered(prefixes: Tokens, mask: Tensor) -> Tensor:
+    """Say of each token of the candidates, [B, K, T], whether it was given."""
+    width = mask.shape[-1]
+    given = pad(prefixes.mask, (0, max(0, width - prefixes.mask.shape[1])))[:, :width]
+    return given.unsqueeze(1) & mask
 
 
-def describe_rewards(rewards: torch.Tensor) -> dict[str, float]:
-    """Summarise rewards [B, K]: mean, spread within a source, share of sources without signal."""
-    spread = rewards.std(dim=1, correction=0)
-    return {
-        "reward": float(rewards.mean()),
-        "reward_spread": float(spread.mean()),
-        "silent_share": float((rewards.amax(dim=1) == rewards.amin(dim=1)).float().mean()),
-    }
+def _join(rollout: Rollout, more: Rollout) -> Rollout:
+    """Put further candidates, with log-probs and rewards, behind those of the same sources."""
+    width = max(rollout.tokens.shape[-1], more.tokens.shape[-1])
+
+    def behind(first: Tensor | None, second: Tensor | None) -> Tensor:
+        assert first is not None
+        assert second is not None
+        parts = [pad(part, (0, width - part.shape[-1])) for part in (first, second)]
+        return torch.cat(parts, dim=1)
+
+    assert rollout.rewards is not None
+    assert more.rewards is not None
+    return replace(
+        rollout,
+        tokens=behind(rollout.tokens, more.tokens),
+        mask=behind(rollout.mask, more.mask),
+        log_probs=behind(rollout.log_probs, more.log_probs),
+        rewards=torch.cat([rollout.rewards, more.rewards.to(rollout.rewards)], dim=1),
+    )
 
 
 def _describe(candidates: Candidates) -> dict[str, float]:

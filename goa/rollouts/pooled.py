@@ -3,7 +3,7 @@
 import heapq
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,7 @@ from goa.errors import DataError
 from goa.policies.policy import Policy
 from goa.randomness import derive_seed
 from goa.records import Example
-from goa.rollouts.candidates import describe_rewards
-from goa.rollouts.references import references_of
+from goa.rollouts.rewards import describe_rewards
 from goa.rollouts.rollout import Rollout
 
 
@@ -30,8 +29,6 @@ class PoolChoice:
     """Name of the greedy strategy, where the objective asks for greedy rewards."""
     num_sources: int
     """Sources of the first round."""
-    with_references: bool
-    """Whether the objective learns from references besides."""
     seed: int
     """Of the choice among the sources that carry signal."""
 
@@ -41,7 +38,9 @@ class PoolStart:
     """What the pool gives a run of fine-tuning."""
 
     rollout: Rollout
-    """The first round."""
+    """The first round, references and credits apart."""
+    examples: tuple[Example, ...]
+    """What it is of, in its order."""
     silent: frozenset[str]
     """Ids of the sources whose candidates all earn the same: nothing is learnt from them."""
     num_sources: int
@@ -91,9 +90,9 @@ def start_from_pool(
     groups = {group.example_id: group for _, _, group in chosen}
     examples = _find(corpus, set(groups))
     rollout = _lay_out(policy, examples, groups)
-    if choice.with_references:
-        rollout = replace(rollout, references=references_of(policy, examples, choice.seed))
-    return PoolStart(rollout=rollout, silent=frozenset(silent), num_sources=count)
+    return PoolStart(
+        rollout=rollout, examples=tuple(examples), silent=frozenset(silent), num_sources=count
+    )
 
 
 def _groups(pool: Path, rewards: Path, choice: PoolChoice) -> Iterator[_Group]:

@@ -85,7 +85,7 @@ def _lay_out(policy: Policy, pairs: Sequence[Pair]) -> Rollout:
     """Lay pairs out as a padded batch, [B, S] and [B, 1, T]."""
     targets = policy.pad([target for _, target in pairs])
     return Rollout(
-        sources=policy.pad([source for source, _ in pairs]),
+        sources=policy.pad_sources([source for source, _ in pairs]),
         tokens=targets.ids.unsqueeze(1),
         mask=targets.mask.unsqueeze(1),
     )

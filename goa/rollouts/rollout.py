@@ -27,6 +27,10 @@ class Rollout:
     """[B, K] in [0, 1], less the price of divergence where there is one; None for references."""
     greedy_rewards: Tensor | None = None
     """[B] of the policy's greedy output, where the objective asks for it."""
+    credits: Tensor | None = None
+    """[B, K, T] what each token earned, where the evaluator was asked prefix by prefix."""
+    prefix_mask: Tensor | None = None
+    """[B, K, T] bool, True for the tokens that candidates were given, where they were."""
     references: "Rollout | None" = None
     """One reference of each source, where the likelihood is mixed in."""
     diagnostics: Mapping[str, float] = field(default_factory=dict)
@@ -41,8 +45,8 @@ class Rollout:
         mask = self.mask[rows]
         width = int(mask.sum(dim=-1).max()) if len(mask) else 0
 
-        def narrow(log_probs: Tensor | None) -> Tensor | None:
-            return None if log_probs is None else log_probs[rows, :, :width]
+        def narrow(values: Tensor | None) -> Tensor | None:
+            return None if values is None else values[rows, :, :width]
 
         return Rollout(
             sources=self.sources[rows],
@@ -51,6 +55,8 @@ class Rollout:
             log_probs=narrow(self.log_probs),
             pretrained_log_probs=narrow(self.pretrained_log_probs),
             rewards=None if self.rewards is None else self.rewards[rows],
+            credits=narrow(self.credits),
+            prefix_mask=narrow(self.prefix_mask),
             greedy_rewards=None if self.greedy_rewards is None else self.greedy_rewards[rows],
             references=None if self.references is None else self.references[rows],
         )

@@ -1,11 +1,10 @@
 """The pretrained policy beside the one that is trained: what moving away from it costs."""
 
-import copy
 from dataclasses import replace
 
 import torch
 
-from goa.objectives.divergence import penalise
+from goa.objectives.divergence import prices
 from goa.policies.policy import Policy
 from goa.rollouts.rollout import Rollout
 from goa.trainer.settings import DivergenceSettings
@@ -19,8 +18,7 @@ class Anchor:
     def __init__(self, policy: Policy, settings: DivergenceSettings) -> None:
         self.settings = settings
         self.weight = settings.weight
-        self._pretrained = Policy(copy.deepcopy(policy.model).eval(), policy.tokenizer)
-        self._pretrained.model.requires_grad_(False)
+        self._pretrained = policy.frozen_copy()
 
     @property
     def weight_in_loss(self) -> float:
@@ -28,7 +26,7 @@ class Anchor:
         return self.weight if self.settings.where == "loss" else 0.0
 
     def attach(self, rollout: Rollout, tokens_per_pass: int) -> Rollout:
-        """Add the pretrained policy's log-probs to a rollout, and penalise its rewards if told."""
+        """Add the pretrained policy's log-probs to a rollout, and take their price if told."""
         log_probs = torch.zeros(rollout.mask.shape, device=rollout.mask.device)
         start = 0
         for part in rollout.cut(tokens_per_pass):
@@ -36,10 +34,20 @@ class Anchor:
                 scores = self._pretrained.score(part.sources, part.tokens, part.mask)
             rows = slice(start, start := start + len(part))
             log_probs[rows, :, : scores.log_probs.shape[-1]] = scores.log_probs
-        rewards = rollout.rewards
-        if rewards is not None and rollout.log_probs is not None and self._prices_rewards:
-            rewards = penalise(rewards, rollout.log_probs, log_probs, self.weight)
-        return replace(rollout, pretrained_log_probs=log_probs, rewards=rewards)
+        return self._priced(replace(rollout, pretrained_log_probs=log_probs))
+
+    def _priced(self, rollout: Rollout) -> Rollout:
+        """Take the price of the divergence from what candidates, and their tokens, earned."""
+        pretrained = rollout.pretrained_log_probs
+        if rollout.rewards is None or rollout.log_probs is None or pretrained is None:
+            return rollout
+        if self.settings.where != "reward" or self.weight == 0.0:
+            return rollout
+        found = prices(rollout.log_probs, pretrained, self.weight)
+        if rollout.prefix_mask is not None:
+            found = found.masked_fill(rollout.prefix_mask, 0.0)
+        credits = None if rollout.credits is None else rollout.credits - found
+        return replace(rollout, rewards=rollout.rewards - found.sum(dim=-1), credits=credits)
 
     def steer(self, kl: float) -> None:
         """Raise the weight where the divergence is above its target, lower it where below.
@@ -49,7 +57,3 @@ class Anchor:
         if self.settings.target is not None:
             error = kl / self.settings.target - 1
             self.weight *= 1 + STEERING_GAIN * max(-LARGEST_ERROR, min(LARGEST_ERROR, error))
-
-    @property
-    def _prices_rewards(self) -> bool:
-        return self.settings.where == "reward" and self.weight > 0.0

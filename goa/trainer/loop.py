@@ -10,7 +10,7 @@ from torch import Tensor
 
 from goa.checkpoints import Checkpoints
 from goa.rollouts.rollout import Rounds
-from goa.trainer.optimiser import Optimiser
+from goa.trainer.optimiser import Optimiser, head_parameters
 from goa.trainer.settings import OptimiserSettings, ValidationSettings
 from goa.trainer.update import Updater
 
@@ -67,6 +67,7 @@ class Trainer:
             for name, weight in self.policy.model.named_parameters()
             if weight.requires_grad
         }
+        self.head_parameters = head_parameters(updater.heads)
 
     def run(
         self,
@@ -81,7 +82,7 @@ class Trainer:
         Raises:
             TrainingError: the loss or a gradient is not finite.
         """
-        optimiser = Optimiser(self.parameters, self.settings, len(rounds))
+        optimiser = Optimiser(self.parameters, self.settings, len(rounds), self.updater.heads)
         state, best = self._resume(checkpoints, optimiser)
         if state.update == 0:
             best = self._look(state, best, {}, validate)
@@ -97,7 +98,7 @@ class Trainer:
                 best = self._look(state, best, means.take(), validate)
                 watcher.record(state.update, state.rows[-1])
                 self._save(checkpoints, state, best, optimiser)
-        self._load_weights(best)
+        _load(self.parameters, best)
         self.policy.model.eval()
         return state
 
@@ -126,7 +127,8 @@ class Trainer:
         best: Mapping[str, Tensor],
         optimiser: Optimiser,
     ) -> None:
-        tensors = {WEIGHTS + name: tensor for name, tensor in self.parameters.items()}
+        weights = self.parameters | self.head_parameters
+        tensors = {WEIGHTS + name: tensor for name, tensor in weights.items()}
         tensors |= {BEST + name: tensor for name, tensor in best.items()}
         if self.updater.anchor is not None:
             state.divergence_weight = self.updater.anchor.weight
@@ -140,18 +142,14 @@ class Trainer:
         if checkpoint is None:
             return TrainingState(), {}
         named = checkpoint.tensors
-        self._load_weights({name: named[WEIGHTS + name] for name in self.parameters})
+        weights = self.parameters | self.head_parameters
+        _load(weights, {name: named[WEIGHTS + name] for name in weights})
         optimiser.restore(named)
         best = {name: named[BEST + name].to(self.policy.device) for name in self.parameters}
         state = TrainingState(**checkpoint.state)
         if self.updater.anchor is not None and state.divergence_weight is not None:
             self.updater.anchor.weight = state.divergence_weight
         return state, best
-
-    def _load_weights(self, weights: Mapping[str, Tensor]) -> None:
-        with torch.no_grad():
-            for name, parameter in self.parameters.items():
-                parameter.copy_(weights[name])
 
 
 class _Means:
@@ -175,6 +173,12 @@ class _Means:
         means = {name: value / weight for name, (value, weight) in self._totals.items() if weight}
         self._totals.clear()
         return means
+
+
+def _load(parameters: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(values[name])
 
 
 def _patience_is_over(state: TrainingState, validation: ValidationSettings) -> bool:

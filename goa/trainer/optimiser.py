@@ -1,47 +1,61 @@
 """AdamW with a schedule, and its state as plain tensors."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from goa.objectives.head import Head
 from goa.trainer.settings import OptimiserSettings
 
 PREFIX = "optimiser."
 
 
 class Optimiser:
-    """Steps the named parameters of a model."""
+    """Steps the named parameters of a model, and those of heads at their own learning rates."""
 
     def __init__(
-        self, parameters: Mapping[str, Tensor], settings: OptimiserSettings, total_updates: int
+        self,
+        parameters: Mapping[str, Tensor],
+        settings: OptimiserSettings,
+        total_updates: int,
+        heads: Sequence[Head] = (),
     ) -> None:
-        self.names = list(parameters)
+        self.names = [*parameters, *head_parameters(heads)]
         self.settings = settings
         self.total_updates = total_updates
+        groups: list[dict[str, Any]] = [{"params": list(parameters.values())}]
+        groups += [
+            {"params": list(head.network.parameters()), "lr": head.learning_rate} for head in heads
+        ]
         self.adam = torch.optim.AdamW(
-            list(parameters.values()),
+            groups,
             lr=settings.learning_rate,
             betas=(settings.betas[0], settings.betas[1]),
             weight_decay=settings.weight_decay,
         )
 
     def step(self, update: int) -> float:
-        """Clip the gradients, and step.
+        """Clip the gradients, the model's and each head's apart, and step.
 
         Args:
             update: updates done before this one.
 
         Returns:
-            The gradient's Euclidean norm before clipping; not finite if a gradient is not, and
-            then no step is taken.
+            The Euclidean norm of the model's gradient before clipping; not finite if any gradient
+            is not, and then no step is taken.
         """
-        parameters = self.adam.param_groups[0]["params"]
-        norm = float(torch.nn.utils.clip_grad_norm_(parameters, self.settings.max_grad_norm))
-        if math.isfinite(norm):
+        norm, *others = [
+            float(torch.nn.utils.clip_grad_norm_(group["params"], self.settings.max_grad_norm))
+            for group in self.adam.param_groups
+        ]
+        if all(map(math.isfinite, [norm, *others])):
             self.adam.param_groups[0]["lr"] = self.learning_rate(update)
             self.adam.step()
+        else:
+            norm = math.nan
         self.adam.zero_grad(set_to_none=True)
         return norm
 
@@ -76,3 +90,12 @@ class Optimiser:
         }
         groups = self.adam.state_dict()["param_groups"]
         self.adam.load_state_dict({"state": state, "param_groups": groups})
+
+
+def head_parameters(heads: Sequence[Head]) -> dict[str, Tensor]:
+    """Name the weights of heads."""
+    return {
+        f"{type(head).__name__}.{name}": weight
+        for head in heads
+        for name, weight in head.network.named_parameters()
+    }

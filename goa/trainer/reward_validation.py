@@ -5,7 +5,7 @@ from goa.decoding.generation import generate
 from goa.decoding.settings import GreedySettings
 from goa.evaluators.contract import Evaluator
 from goa.policies.policy import Policy
-from goa.rollouts.candidates import reward
+from goa.rollouts.rewards import reward
 from goa.trainer.loop import Validation
 from goa.trainer.validation import batches
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 
 from goa.errors import TrainingError
-from goa.objectives.contract import Batch, Objective
+from goa.objectives.contract import Batch, Need, Objective
 from goa.objectives.divergence import Divergence, kl_estimate
+from goa.objectives.head import Head
 from goa.policies.policy import Policy, WantedEntropy
 from goa.randomness import derive_seed
 from goa.rollouts.rollout import Rollout
@@ -70,6 +71,7 @@ class Updater:
         """
         self.policy = policy
         self.aims = list(aims)
+        self.heads = [aim.objective for aim in aims if isinstance(aim.objective, Head)]
         self.seed = seed
         self.dropout = dropout
         self.anchor = anchor
@@ -140,7 +142,7 @@ class Updater:
 
     def _learn(self, part: Rollout, shares: Sequence[_Share], totals: Totals) -> float:
         """Score a part, add its gradient, and give its share of the step's loss."""
-        batch = self._score(part, any(share.objective.needs_entropy for share in shares))
+        batch = self._score(part, frozenset().union(*(share.objective.needs for share in shares)))
         _add(totals, _measure(batch))
         loss = torch.zeros((), device=part.mask.device)
         for share in shares:
@@ -151,14 +153,16 @@ class Updater:
             torch.autograd.backward(loss)
         return float(loss.detach())
 
-    def _score(self, part: Rollout, learns_entropy: bool) -> Batch:
+    def _score(self, part: Rollout, needs: frozenset[Need]) -> Batch:
         wanted: WantedEntropy = "none"
-        if learns_entropy:
+        if "entropy" in needs:
             wanted = "gradient"
         elif self.anchor is not None and part.rewards is not None:
             wanted = "value"
-        scores = self.policy.score(part.sources, part.tokens, part.mask, entropy=wanted)
-        return Batch(
+        scores = self.policy.score(
+            part.sources, part.tokens, part.mask, entropy=wanted, states="states" in needs
+        )
+        batch = Batch(
             mask=part.mask,
             log_probs=scores.log_probs,
             mean_log_probs=scores.mean_log_probs,
@@ -168,7 +172,14 @@ class Updater:
             pretrained_log_probs=part.pretrained_log_probs,
             rewards=part.rewards,
             greedy_rewards=part.greedy_rewards,
+            credits=part.credits,
+            prefix_mask=part.prefix_mask,
+            states=scores.states,
         )
+        if part.rewards is not None:
+            for head in self.heads:
+                batch = head.fill(batch)
+        return batch
 
 
 def _measure(batch: Batch) -> Totals:

@@ -3,6 +3,7 @@
 import importlib
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -10,8 +11,11 @@ import mlflow
 import pytest
 from mlflow.exceptions import MlflowException
 
-from goa.decoding.settings import BeamSettings
+from goa.decoding.generation import generate
+from goa.decoding.settings import BeamSettings, GreedySettings
+from goa.policies.decoder_only import DecoderOnly
 from goa.policies.policy import Policy
+from goa.policies.prompt import PromptSettings
 from goa.policies.storage import save_policy
 
 pytestmark = [
@@ -28,6 +32,10 @@ def _import_serving() -> ModuleType:
 @pytest.fixture
 def saved(policy: Policy, serving: ModuleType, tmp_path: Path) -> Path:
     """Save a tiny policy as a model and give its folder."""
+    return save_model(policy, serving, tmp_path)
+
+
+def save_model(policy: Policy, serving: ModuleType, tmp_path: Path) -> Path:
     save_policy(policy, tmp_path / "policy")
     mlflow.pyfunc.save_model(
         tmp_path / "model",
@@ -54,6 +62,29 @@ def test_the_model_writes_what_plain_beam_search_writes(saved: Path, policy: Pol
         max_length=None,
     )
     assert texts == policy.texts(written.tolist())
+
+
+@pytest.mark.parametrize("chat", [False, True])
+def test_a_decoder_only_model_writes_on_from_its_prompt(
+    make_policy: Callable[..., Policy], serving: ModuleType, tmp_path: Path, chat: bool
+) -> None:
+    policy = make_policy("llama")
+    assert isinstance(policy, DecoderOnly)
+    if chat:
+        policy.prompt = PromptSettings(chat=True, system="red")
+        policy.tokenizer.chat_template = (
+            "{% for message in messages %}{{ message.content }} {% endfor %}bird"
+        )
+    model = mlflow.pyfunc.load_model(str(save_model(policy, serving, tmp_path)))
+    sources = ["the red bird", "a dog sleeps at night"]
+
+    texts = model.predict(sources, params={"strategy": "greedy", "max_tokens": 6})
+
+    strategy = GreedySettings(kind="greedy", max_tokens=6)
+    ours = generate(policy, policy.tokenize_sources(sources), strategy, 0, sources)
+    assert texts == [row[0] for row in ours.texts]
+    with pytest.raises(MlflowException, match="this model reads 31 at most"):
+        model.predict(["bird " * 32])
 
 
 def test_parameters_change_the_decoding(saved: Path) -> None:

@@ -11,7 +11,7 @@ from goa.decoding.settings import BeamSettings, GreedySettings, SampleSettings, 
 from goa.policies.policy import Policy
 from tests.conftest import SENTENCES
 
-ARCHITECTURES = ["marian", "bart", "t5"]
+ARCHITECTURES = ["marian", "bart", "t5", "llama"]
 STRATEGIES = [
     GreedySettings(kind="greedy", max_tokens=12),
     SampleSettings(kind="sample", num_candidates=5, max_tokens=12),
@@ -83,11 +83,9 @@ def test_greedy_and_beam_outputs_are_those_of_transformers(
         generation_config=GenerationConfig(
             num_beams=num_beams,
             max_new_tokens=12,
-            decoder_start_token_id=policy.start_id,
-            eos_token_id=policy.end_id,
-            pad_token_id=policy.pad_id,
+            **policy.special_tokens(),
         ),
-    )[:, 1:]
+    )[:, policy.num_leading(sources) :]
     strategy: StrategySettings = GreedySettings(kind="greedy", max_tokens=12)
     if num_beams > 1:
         strategy = BeamSettings(kind="beam", num_beams=num_beams, max_tokens=12)

@@ -1,6 +1,5 @@
 """A world so small that every output of a policy can be listed."""
 
-import copy
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,18 @@ class World:
     """[N] in [0, 1], arbitrary."""
     pretrained: Tensor
     """[N, T] log-probs under another policy."""
+
+    def by_prefix(self, seed: int, *, with_token: bool) -> Tensor:
+        """Give an arbitrary number of what was written before each token, or up to it, [N, T]."""
+        generator, known = torch.Generator().manual_seed(seed), dict[tuple[int, ...], float]()
+        values = torch.zeros(self.mask.shape, dtype=torch.float64)
+        for row, (tokens, mask) in enumerate(zip(self.tokens, self.mask, strict=True)):
+            output = tuple(tokens[mask].tolist())
+            for place in range(len(output)):
+                prefix = output[: place + with_token]
+                fresh = float(torch.rand(1, generator=generator, dtype=torch.float64))
+                values[row, place] = known.setdefault(prefix, fresh)
+        return values
 
     def log_probs(self) -> Tensor:
         """[N, T] with gradient."""
@@ -63,19 +74,17 @@ def world(make_policy: Callable[..., Policy]) -> World:
     policy.model.resize_token_embeddings(4, mean_resizing=False)
     policy.model.final_logits_bias = torch.tensor([[0.3, 0.5, -0.4, 0.1]])
     policy.model.double()
-    other = copy.deepcopy(policy.model)
+    other = policy.frozen_copy()
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
-        for weight in other.parameters():
+        for weight in other.model.parameters():
             weight.add_(0.05 * torch.randn(weight.shape, generator=generator, dtype=weight.dtype))
     rows = list(_every_output(4, policy.end_id))
     padded = policy.pad(rows)
     rewards = torch.rand(len(rows), generator=generator, dtype=torch.float64)
     world = World(policy, padded.ids, padded.mask, rewards, torch.zeros(0))
     world.pretrained = (
-        World(Policy(other, policy.tokenizer), padded.ids, padded.mask, rewards, torch.zeros(0))
-        .log_probs()
-        .detach()
+        World(other, padded.ids, padded.mask, rewards, torch.zeros(0)).log_probs().detach()
     )
     return world
 

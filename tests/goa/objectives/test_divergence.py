@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from goa.objectives.divergence import Divergence, kl_estimate, penalise
+from goa.objectives.divergence import Divergence, kl_estimate, prices
 from tests.goa.objectives.conftest import World
 
 
@@ -40,11 +40,8 @@ def test_as_a_loss_it_is_the_estimate_summed_over_candidates(world: World) -> No
     assert Divergence().weigh(batch.mask, batch.rewards) == 3.0
 
 
-def test_penalised_rewards_fall_by_the_price_of_each_nat() -> None:
+def test_each_nat_of_a_token_has_its_price() -> None:
     written = torch.tensor([[[-1.0, -0.5], [-2.0, 0.0]]])
     pretrained = torch.tensor([[[-2.0, -1.0], [-1.5, 0.0]]])
-    rewards = torch.tensor([[0.5, 0.5]])
-    # The first is 1.5 nats likelier than it was, the second 0.5 less likely.
-    assert penalise(rewards, written, pretrained, 0.1).tolist() == [
-        pytest.approx([0.35, 0.55], abs=1e-6)
-    ]
+    found = prices(written, pretrained, 0.1)
+    assert torch.allclose(found, torch.tensor([[[0.1, 0.05], [-0.05, 0.0]]]), atol=1e-7)

@@ -7,19 +7,29 @@ import torch
 from torch import Tensor
 
 from goa.objectives.contract import Batch
-from goa.objectives.divergence import penalise
+from goa.objectives.divergence import prices
 from goa.objectives.reinforce import Reinforce, ReinforceSettings
 from tests.goa.objectives.conftest import World
 
-BASELINES = ["none", "greedy", "mean", "leave_one_out"]
+BASELINES = ["none", "greedy", "mean", "leave_one_out", "critic"]
 
 
-def _expected_loss(world: World, objective: Reinforce, log_probs: Tensor) -> Tensor:
-    """The loss of K = 2 candidates averaged over all pairs, weighted by their probability."""
+def _expected_loss(
+    world: World, objective: Reinforce, log_probs: Tensor, credits: Tensor | None = None
+) -> Tensor:
+    """The loss of K = 2 candidates averaged over all pairs, weighted by their probability.
+
+    A critic says anything at all, as long as it follows from the tokens before.
+    """
+    values = world.by_prefix(7, with_token=False)
     probs = log_probs.sum(dim=-1).detach().exp()
     total = torch.zeros((), dtype=torch.float64)
     for pair in itertools.product(range(len(world.tokens)), repeat=2):
-        batch = world.batch(log_probs, pair)
+        chosen = list(pair)
+        known = {"values": values[chosen][None]}
+        if credits is not None:
+            known["credits"] = credits[chosen][None]
+        batch = world.batch(log_probs, pair, **known)
         loss = objective(batch).sum / objective.weigh(batch.mask, batch.rewards)
         total = total + probs[pair[0]] * probs[pair[1]] * loss
     return total
@@ -39,13 +49,29 @@ def test_the_expected_gradient_is_that_of_the_expected_reward(world: World, base
     assert float(exact.norm()) > 1e-3
 
 
+@pytest.mark.parametrize("baseline", ["none", "mean", "leave_one_out", "critic"])
+def test_with_rewards_to_go_it_is_that_of_the_expected_reward_too(
+    world: World, baseline: str
+) -> None:
+    credits = world.by_prefix(9, with_token=True)
+    world.rewards = credits.sum(dim=-1)
+    objective = Reinforce(ReinforceSettings(kind="reinforce", baseline=baseline))  # type: ignore[arg-type]
+    log_probs = world.log_probs()
+    estimated = world.gradient(_expected_loss(world, objective, log_probs, credits))
+    exact = world.gradient((world.log_probs().sum(dim=-1).exp() * world.rewards).sum())
+    shrink = 0.5 if baseline == "mean" else 1.0
+    assert torch.allclose(-estimated, shrink * exact, rtol=1e-9, atol=1e-12)
+    whole = world.gradient(_expected_loss(world, objective, world.log_probs()))
+    assert torch.allclose(estimated, whole, rtol=1e-9, atol=1e-12)
+
+
 def test_of_penalised_rewards_it_is_that_of_the_reward_less_the_divergence(world: World) -> None:
     price = 0.2
     log_probs = world.log_probs().sum(dim=-1)
     divergence = (log_probs.exp() * (log_probs - world.pretrained.sum(dim=-1))).sum()
     exact = world.gradient((log_probs.exp() * world.rewards).sum() - price * divergence)
     written = world.log_probs().detach()
-    world.rewards = penalise(world.rewards, written, world.pretrained, price)
+    world.rewards = world.rewards - prices(written, world.pretrained, price).sum(dim=-1)
     objective = Reinforce(ReinforceSettings(kind="reinforce"))
     estimated = world.gradient(_expected_loss(world, objective, world.log_probs()))
     assert torch.allclose(-estimated, exact, rtol=1e-9, atol=1e-12)

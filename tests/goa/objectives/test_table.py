@@ -27,8 +27,8 @@ def objective(request: pytest.FixtureRequest) -> Objective:
 def batch() -> Batch:
     """Two sources with three candidates of one to four tokens, no two rewards alike."""
     generator = torch.Generator().manual_seed(4)
-    values = -torch.rand(4, 2, 3, 4, generator=generator, dtype=torch.float64)
-    now, spread, written, pretrained = values.masked_fill(~MASK, 0.0)
+    values = -torch.rand(5, 2, 3, 4, generator=generator, dtype=torch.float64)
+    now, spread, written, pretrained, expected = values.masked_fill(~MASK, 0.0)
     return Batch(
         mask=MASK,
         log_probs=now,
@@ -38,7 +38,23 @@ def batch() -> Batch:
         pretrained_log_probs=pretrained,
         rewards=torch.tensor([[0.2, 0.9, 0.4], [0.8, 0.1, 0.3]], dtype=torch.float64),
         greedy_rewards=torch.tensor([0.5, 0.6], dtype=torch.float64),
+        values=-expected,
+        prefix_mask=MASK & (torch.arange(4) < 1),
     )
+
+
+@pytest.fixture(params=["one reward for all tokens", "credits", "weights of credit"])
+def credited(batch: Batch, request: pytest.FixtureRequest) -> Batch:
+    """Tell what tokens have earned in every way there is."""
+    shares = torch.rand(2, 3, 4, generator=torch.Generator().manual_seed(8), dtype=torch.float64)
+    shares = shares.masked_fill(~MASK, 0.0)
+    shares = shares / shares.sum(dim=-1, keepdim=True)
+    assert batch.rewards is not None
+    if request.param == "credits":
+        return dataclasses.replace(batch, credits=shares * batch.rewards.unsqueeze(-1))
+    if request.param == "weights of credit":
+        return dataclasses.replace(batch, credit_weights=shares * MASK.sum(-1, keepdim=True))
+    return batch
 
 
 def changed(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
@@ -69,7 +85,9 @@ def test_there_is_something_to_learn(objective: Objective, batch: Batch) -> None
     assert float(gradient(objective, batch).abs().max()) > 1e-4
 
 
-def test_more_padding_changes_nothing(objective: Objective, batch: Batch) -> None:
+def test_more_padding_changes_nothing(objective: Objective, credited: Batch) -> None:
+    batch = credited
+
     def widen(values: Tensor) -> Tensor:
         if values.dim() < 3:
             return values
@@ -79,13 +97,15 @@ def test_more_padding_changes_nothing(objective: Objective, batch: Batch) -> Non
     assert close(wider[:, :, :4], gradient(objective, batch))
 
 
-def test_the_order_of_candidates_changes_nothing(objective: Objective, batch: Batch) -> None:
+def test_the_order_of_candidates_changes_nothing(objective: Objective, credited: Batch) -> None:
+    batch = credited
     order = torch.tensor([2, 0, 1])
     reordered = gradient(objective, changed(batch, lambda values: values[:, order]))
     assert close(reordered, gradient(objective, batch)[:, order])
 
 
-def test_cutting_along_sources_changes_nothing(objective: Objective, batch: Batch) -> None:
+def test_cutting_along_sources_changes_nothing(objective: Objective, credited: Batch) -> None:
+    batch = credited
     cut = [changed(batch, lambda values, row=row: values[row : row + 1]) for row in range(2)]
     whole, parts = objective(batch), [objective(part) for part in cut]
     assert float(whole.sum) == pytest.approx(sum(float(part.sum) for part in parts), abs=1e-12)
@@ -100,7 +120,9 @@ def test_rewards_that_are_all_shifted_alike_change_nothing(
     objective: Objective, batch: Batch
 ) -> None:
     assert batch.rewards is not None
-    shifted = dataclasses.replace(batch, rewards=batch.rewards + 0.05)
+    assert batch.values is not None
+    expected = (batch.values + 0.05).masked_fill(~MASK, 0.0)  # a critic would have learnt of it
+    shifted = dataclasses.replace(batch, rewards=batch.rewards + 0.05, values=expected)
     assert close(gradient(objective, shifted), gradient(objective, batch))
 
 

@@ -9,7 +9,8 @@ from goa.errors import PolicyError
 from goa.policies.policy import Policy, Tokens
 from tests.conftest import SENTENCES
 
-ARCHITECTURES = ["marian", "bart", "t5"]
+ENCODER_DECODERS = ["marian", "bart", "t5"]
+ARCHITECTURES = [*ENCODER_DECODERS, "llama"]
 
 
 def score(policy: Policy, sources: list[str], targets: list[list[str]]) -> torch.Tensor:
@@ -22,7 +23,7 @@ def score(policy: Policy, sources: list[str], targets: list[list[str]]) -> torch
         ).log_probs
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", ENCODER_DECODERS)
 def test_log_probs_are_those_of_the_models_own_cross_entropy(
     make_policy: Callable[..., Policy], architecture: str
 ) -> None:
@@ -35,6 +36,36 @@ def test_log_probs_are_those_of_the_models_own_cross_entropy(
         ).loss
     ours = score(policy, SENTENCES[1:2], [SENTENCES[:1]])
     assert float(-ours.sum() / labels.numel()) == pytest.approx(float(loss), abs=1e-6)
+
+
+def test_only_the_completion_of_a_prompt_counts(make_policy: Callable[..., Policy]) -> None:
+    policy = make_policy("llama")
+    prompt = policy.source_ids(SENTENCES[1:2])[0]
+    target = policy.target_ids(SENTENCES[:1])[0]
+    labels = torch.tensor([[-100] * len(prompt) + target])
+    with torch.no_grad():
+        loss = policy.model(input_ids=torch.tensor([prompt + target]), labels=labels).loss
+    ours = score(policy, SENTENCES[1:2], [SENTENCES[:1]])
+    assert float(-ours.sum() / len(target)) == pytest.approx(float(loss), abs=1e-6)
+
+
+def test_padding_of_prompts_changes_no_gradient(make_policy: Callable[..., Policy]) -> None:
+    policy = make_policy("llama")
+
+    def gradient(rows: list[int]) -> dict[str, torch.Tensor]:
+        policy.model.zero_grad()
+        for row in rows if len(rows) == 1 else [slice(0, 2)]:
+            chosen = SENTENCES[row : row + 1] if isinstance(row, int) else SENTENCES[row]
+            targets = policy.pad(policy.target_ids(chosen))
+            policy.score(
+                policy.tokenize_sources(chosen), targets.ids[:, None], targets.mask[:, None]
+            ).log_probs.sum().backward()
+        return {name: weight.grad.clone() for name, weight in policy.model.named_parameters()}
+
+    together, one, two = gradient([0, 1]), gradient([0]), gradient([1])
+    for name, found in together.items():
+        assert torch.allclose(found, one[name] + two[name], atol=1e-5), name
+        assert found.isfinite().all()
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

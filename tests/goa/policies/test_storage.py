@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from goa.decoding.generation import generate
 from goa.decoding.settings import GreedySettings
 from goa.errors import PolicyError
+from goa.policies.decoder_only import DecoderOnly
 from goa.policies.policy import Policy
+from goa.policies.prompt import PromptSettings
 from goa.policies.settings import PretrainedPolicySettings, ScratchPolicySettings
 from goa.policies.storage import create_policy, load_policy, save_policy
 from tests.conftest import SENTENCES
@@ -42,6 +44,47 @@ def test_plain_transformers_load_it_and_generate_the_same_text(
     assert [row[0] for row in ours.texts] == [text.strip() for text in expected]
 
 
+def test_a_decoder_only_policy_comes_back_with_its_prompt(
+    make_policy: Callable[..., Policy], tmp_path: Path
+) -> None:
+    policy = make_policy("llama")
+    save_policy(policy, tmp_path)
+    loaded = load_policy(tmp_path, CPU)
+    assert isinstance(loaded, DecoderOnly)
+    assert loaded.prompt.template == "say {source} :"
+    strategy = GreedySettings(kind="greedy", max_tokens=8)
+    ours, theirs = (
+        generate(one, one.tokenize_sources(SENTENCES), strategy, 0, SENTENCES).texts
+        for one in (policy, loaded)
+    )
+    assert ours == theirs
+    other = load_policy(tmp_path, CPU, prompt=PromptSettings(template="{source} !"))
+    assert other.source_ids(["a"]) != loaded.source_ids(["a"])
+
+
+def test_plain_transformers_load_a_decoder_only_policy_and_write_on_from_its_prompt(
+    make_policy: Callable[..., Policy], tmp_path: Path
+) -> None:
+    policy = make_policy("llama")
+    save_policy(policy, tmp_path)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path)
+    prompt = torch.tensor(policy.source_ids(SENTENCES[:1]))
+    theirs = model.generate(input_ids=prompt, max_new_tokens=8)[0, prompt.shape[1] :]
+    strategy = GreedySettings(kind="greedy", max_tokens=8)
+    ours = generate(policy, policy.tokenize_sources(SENTENCES[:1]), strategy, 0, ["one"])
+    assert ours.tokens[0, 0].tolist() == theirs.tolist()
+
+
+@pytest.mark.parametrize("content", ['{"template": "no place"}', "[", '{"templates": "{source}"}'])
+def test_a_prompt_that_is_none_is_refused(
+    make_policy: Callable[..., Policy], tmp_path: Path, content: str
+) -> None:
+    save_policy(make_policy("llama"), tmp_path)
+    (tmp_path / "prompt.json").write_text(content)
+    with pytest.raises(PolicyError, match=r"prompt.json: not a prompt"):
+        load_policy(tmp_path, CPU)
+
+
 def test_loading_gives_back_the_same_weights_and_drops_foreign_decoding_settings(
     policy: Policy, tmp_path: Path
 ) -> None:
@@ -64,7 +107,7 @@ def test_a_model_folder_without_a_tokenizer_is_refused(policy: Policy, tmp_path:
 def test_a_folder_without_safetensors_weights_is_refused(policy: Policy, tmp_path: Path) -> None:
     save_policy(policy, tmp_path)
     (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
-    with pytest.raises(PolicyError, match="not an encoder-decoder model with safetensors"):
+    with pytest.raises(PolicyError, match="not a language model with safetensors"):
         load_policy(tmp_path, CPU)
 
 

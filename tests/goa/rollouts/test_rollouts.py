@@ -18,7 +18,8 @@ from goa.evaluators.contract import Evaluator
 from goa.policies.policy import Policy, Tokens
 from goa.records import Example, Sample, Scores
 from goa.rollouts import references
-from goa.rollouts.candidates import CandidateRounds, CandidateWriter, RoundPlan
+from goa.rollouts.candidates import CandidateRounds, CandidateWriter, RolloutNeeds, RoundPlan
+from goa.rollouts.credits import reward_gains
 from goa.rollouts.pooled import PoolChoice, start_from_pool
 from goa.rollouts.references import ReferenceRounds, references_of
 from goa.rollouts.rollout import Rollout
@@ -146,9 +147,8 @@ def test_candidates_are_distinct_by_their_own_tokens_alone() -> None:
 
 
 def test_a_fresh_rollout_has_the_evaluators_scores_in_their_places(policy: Policy) -> None:
-    writer = CandidateWriter(
-        policy, LengthEvaluator(), STRATEGY, with_greedy=True, with_references=True
-    )
+    needs = RolloutNeeds(greedy=True, references=True)
+    writer = CandidateWriter(policy, LengthEvaluator(), STRATEGY, needs)
     rollout = writer.write(EXAMPLES[:4], seed=5)
     sources = policy.tokenize_sources([example.source for example in EXAMPLES[:4]])
     keys = [example.id for example in EXAMPLES[:4]]
@@ -177,15 +177,118 @@ def assert_references_belong_to(
         assert torch.equal(references.sources.ids, rollout[rows].sources.ids)
 
 
+def texts_of(rollout: Rollout, policy: Policy) -> list[list[str]]:
+    """Read the candidates of a rollout back."""
+    return [
+        policy.texts([ids[mask].tolist() for ids, mask in zip(rows, masks, strict=True)])
+        for rows, masks in zip(rollout.tokens, rollout.mask, strict=True)
+    ]
+
+
+def test_a_reference_can_be_the_last_candidate(policy: Policy) -> None:
+    needs = RolloutNeeds(references=True, reference_among_candidates=True)
+    rollout = CandidateWriter(policy, LengthEvaluator(), STRATEGY, needs).write(EXAMPLES[:4], 5)
+    plain = CandidateWriter(policy, LengthEvaluator(), STRATEGY, RolloutNeeds()).write(
+        EXAMPLES[:4], 5
+    )
+    texts = texts_of(rollout, policy)
+    assert [row[:3] for row in texts] == texts_of(plain, policy)
+    for row, example in zip(texts, EXAMPLES, strict=False):
+        assert row[3] in example.references
+    assert rollout.rewards is not None
+    assert rollout.log_probs is not None
+    expected = [[len(text) / 100 for text in row] for row in texts]
+    assert rollout.rewards.tolist() == [pytest.approx(row) for row in expected]
+    with torch.no_grad():
+        scores = policy.score(rollout.sources, rollout.tokens, rollout.mask).log_probs
+    assert torch.allclose(rollout.log_probs, scores, atol=1e-5)
+    assert rollout.references is not None
+    alone = texts_of(rollout.references, policy)
+    assert [row[0] for row in alone] == [row[3] for row in texts]
+    assert rollout.diagnostics["reward"] == plain.diagnostics["reward"]
+
+
+class FirstWordEvaluator(LengthEvaluator):
+    """Pays 0.1 for any text, and 0.5 more once the word bird has been written; counts texts."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, str]] = []
+
+    def score(self, samples: Sequence[Sample]) -> Scores:
+        self.seen += [(sample.example.id, sample.candidate) for sample in samples]
+        values = [0.1 + 0.5 * ("bird" in sample.candidate.split()) for sample in samples]
+        return Scores(values=tuple(values))
+
+
+def test_each_token_is_credited_with_what_it_gained(policy: Policy) -> None:
+    evaluator = FirstWordEvaluator()
+    targets = policy.pad(policy.target_ids(["the bird sings", "bird bird", "a dog"]))
+    rollout = Rollout(
+        sources=policy.tokenize_sources([EXAMPLES[0].source]),
+        tokens=targets.ids[None],
+        mask=targets.mask[None],
+    )
+    credits = reward_gains(policy, evaluator, EXAMPLES[:1], rollout)
+    for row, text in enumerate(["the bird sings", "bird bird", "a dog"]):
+        ids = targets.ids[row][targets.mask[row]].tolist()
+        prefixes = policy.texts([ids[: place + 1] for place in range(len(ids))])
+        paid = next((place for place, text in enumerate(prefixes) if "bird" in text.split()), None)
+        expected = torch.zeros(targets.ids.shape[1])
+        expected[0] = 0.1
+        if paid is not None:
+            expected[paid] += 0.5
+        assert torch.allclose(credits[0, row], expected, atol=1e-6), text
+    assert len(set(evaluator.seen)) == len(evaluator.seen)
+
+
+def test_credits_sum_to_the_reward_in_a_rollout_and_in_its_parts(policy: Policy) -> None:
+    needs = RolloutNeeds(credits=True, reference_among_candidates=True)
+    rollout = CandidateWriter(policy, LengthEvaluator(), STRATEGY, needs).write(EXAMPLES[:4], 5)
+    for part in (rollout, rollout[1:3]):
+        assert part.credits is not None
+        assert part.rewards is not None
+        assert torch.allclose(part.credits.sum(dim=-1), part.rewards, atol=1e-6)
+        assert not part.credits[~part.mask].any()
+        assert part.credits.shape == part.mask.shape
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_candidates_begin_with_what_they_are_given(policy: Policy, share: float) -> None:
+    needs = RolloutNeeds(references=True, prefix_share=lambda index: share if index == 3 else 0.9)
+    long = STRATEGY.model_copy(update={"max_tokens": 30})
+    rollout = CandidateWriter(policy, LengthEvaluator(), long, needs).write(EXAMPLES[:4], 5, 3)
+    assert rollout.references is not None
+    assert rollout.prefix_mask is not None
+    assert rollout.log_probs is not None
+    for source in range(4):
+        length = int(rollout.references.mask[source].sum())
+        given = int(share * length)
+        assert rollout.prefix_mask[source].sum(dim=-1).tolist() == [given] * 3
+        reference = rollout.references.tokens[source, 0, :given]
+        for candidate in rollout.tokens[source]:
+            assert torch.equal(candidate[:given], reference)
+    with torch.no_grad():
+        scores = policy.score(rollout.sources, rollout.tokens, rollout.mask).log_probs
+    assert torch.allclose(rollout.log_probs, scores, atol=1e-5)
+    assert bool((rollout.mask & ~rollout.prefix_mask).any()) == (share < 1.0)
+
+
+def test_a_prefix_beyond_the_length_limit_is_cut_there(policy: Policy) -> None:
+    needs = RolloutNeeds(prefix_share=lambda _: 1.0)
+    short = STRATEGY.model_copy(update={"max_tokens": 3})
+    rollout = CandidateWriter(policy, LengthEvaluator(), short, needs).write(EXAMPLES[:2], 5)
+    assert rollout.prefix_mask is not None
+    assert rollout.prefix_mask.shape == rollout.mask.shape == (2, 3, 3)
+    assert rollout.prefix_mask.all()
+
+
 def test_an_evaluator_without_a_score_is_no_reward(policy: Policy) -> None:
     class Silent(LengthEvaluator):
         def score(self, samples: Sequence[Sample]) -> Scores:
             return Scores(values=(None,) * len(samples))
 
     with pytest.raises(EvaluatorError, match="length: no score for .* cannot be a reward"):
-        CandidateWriter(policy, Silent(), STRATEGY, with_greedy=False, with_references=False).write(
-            EXAMPLES[:1], 1
-        )
+        CandidateWriter(policy, Silent(), STRATEGY, RolloutNeeds()).write(EXAMPLES[:1], 1)
 
 
 @pytest.fixture
@@ -227,7 +330,7 @@ def pool(policy: Policy, tmp_path: Path) -> Callable[..., tuple[Path, Path]]:
     return write
 
 
-CHOICE = PoolChoice(strategy="sample", greedy=None, num_sources=4, with_references=True, seed=1)
+CHOICE = PoolChoice(strategy="sample", greedy=None, num_sources=4, seed=1)
 
 
 def speaking(example: Example, rank: int) -> float:
@@ -250,7 +353,7 @@ def test_the_first_round_takes_sources_with_signal_and_their_own_log_probs(
     assert torch.allclose(rollout.log_probs, scores, atol=1e-5)
     by_source = {" ".join(example.source.split()): example for example in EXAMPLES}
     chosen = [by_source[source] for source in sources_of(rollout, policy)]
-    assert_references_belong_to(rollout, chosen, policy)
+    assert list(start.examples) == chosen
 
 
 def test_a_pool_without_any_signal_is_refused(
@@ -283,13 +386,11 @@ def test_later_rounds_leave_silent_sources_out_and_can_be_resumed(
     policy: Policy, corpus: Corpus, pool: Callable[..., tuple[Path, Path]]
 ) -> None:
     start = start_from_pool(policy, corpus, *pool(speaking), CHOICE)
-    writer = CandidateWriter(
-        policy, LengthEvaluator(), STRATEGY, with_greedy=False, with_references=False
-    )
+    writer = CandidateWriter(policy, LengthEvaluator(), STRATEGY, RolloutNeeds())
     plan = RoundPlan(num_rounds=6, sources_per_round=3, seed=1)
 
-    def rounds() -> CandidateRounds:
-        return CandidateRounds(writer, corpus, start.rollout, start.silent, plan)
+    def rounds(first: Rollout | None = start.rollout) -> CandidateRounds:
+        return CandidateRounds(writer, corpus, first, start.silent, plan)
 
     assert rounds()[0] is start.rollout
     through = rounds()
@@ -298,3 +399,4 @@ def test_later_rounds_leave_silent_sources_out_and_can_be_resumed(
     assert {source for rollout in seen for source in sources_of(rollout, policy)} <= loud
     assert torch.equal(rounds()[5].tokens, seen[4].tokens)
     assert not torch.equal(seen[0].sources.ids, seen[1].sources.ids)
+    assert torch.equal(rounds(first=None)[0].sources.ids, seen[0].sources.ids)

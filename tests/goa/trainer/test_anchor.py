@@ -1,5 +1,7 @@
 """The pretrained policy beside the one that is trained."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -37,6 +39,27 @@ def test_it_takes_the_price_of_divergence_from_rewards(policy: Policy) -> None:
     assert torch.allclose(found.rewards, rollout.rewards - price, atol=1e-6)
     assert float(price.abs().max()) > 1e-3
     assert anchor.weight_in_loss == 0.0
+
+
+def test_with_credits_each_token_pays_its_own_price_and_what_was_given_costs_nothing(
+    policy: Policy,
+) -> None:
+    anchor = Anchor(policy, DivergenceSettings(weight=0.1))
+    with torch.no_grad():
+        for weight in policy.model.parameters():
+            weight.mul_(1.1)
+    rollout = candidates(policy)
+    given = rollout.mask & (torch.arange(rollout.mask.shape[-1]) < 2)
+    earned = torch.rand(rollout.mask.shape).masked_fill(~rollout.mask, 0.0)
+    rollout = replace(rollout, credits=earned, rewards=earned.sum(dim=-1), prefix_mask=given)
+    found = anchor.attach(rollout, 1000)
+    assert rollout.log_probs is not None
+    assert found.pretrained_log_probs is not None
+    assert found.credits is not None
+    assert found.rewards is not None
+    price = 0.1 * (rollout.log_probs - found.pretrained_log_probs).masked_fill(given, 0.0)
+    assert torch.allclose(found.credits, earned - price, atol=1e-6)
+    assert torch.allclose(found.rewards, found.credits.sum(dim=-1), atol=1e-5)
 
 
 def test_in_the_loss_it_leaves_rewards_alone(policy: Policy) -> None:

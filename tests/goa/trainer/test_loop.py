@@ -12,7 +12,9 @@ from goa.objectives.likelihood import Likelihood, LikelihoodSettings
 from goa.objectives.reinforce import Reinforce, ReinforceSettings
 from goa.policies.policy import Policy
 from goa.rollouts.rollout import Rollout
+from goa.trainer.aims import finetuning_aims
 from goa.trainer.anchor import Anchor
+from goa.trainer.finetuning import FinetuneSettings
 from goa.trainer.loop import Trainer, Validation
 from goa.trainer.settings import DivergenceSettings, OptimiserSettings, ValidationSettings
 from goa.trainer.update import Aim, Updater
@@ -89,6 +91,47 @@ def test_a_run_that_is_killed_and_resumed_ends_bit_equal(
     assert resumed.rows == expected.rows
     one, two = weights(policies[0]), weights(policies[1])
     assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_heads_go_on_where_they_were(make_policy: Callable[..., Policy], tmp_path: Path) -> None:
+    """A killed run with a critic and a credit head ends as one that was never killed."""
+    settings = FinetuneSettings.model_validate(
+        {"objective": {"kind": "ppo"}, "credit": {"kind": "attention"}}
+    )
+
+    class Rounds:
+        def __init__(self, policy: Policy, stop_at: int) -> None:
+            self.policy, self.stop_at = policy, stop_at
+
+        def __len__(self) -> int:
+            return 6
+
+        def __getitem__(self, index: int) -> Rollout:
+            if index == self.stop_at:
+                raise Killed
+            return candidates(self.policy)
+
+    def run(folder: str, stop_at: int) -> Trainer:
+        policy = make_policy()
+        aims = finetuning_aims(settings, policy, seed=1)
+        updater = Updater(policy, aims, seed=1, dropout=False, anchor=None)
+        made = Trainer(updater, OptimiserSettings(learning_rate=1e-2))
+        look = falling(policy)
+        validation = ValidationSettings(every=2)
+        with Checkpoints(tmp_path / folder) as checkpoints:
+            made.run(Rounds(policy, stop_at), look, validation, checkpoints, Quiet())
+        return made
+
+    expected = run("whole", -1)
+    with pytest.raises(Killed):
+        run("broken", 5)
+    resumed = run("broken", 3)
+    assert len(expected.head_parameters) == 9
+    for name, weight in expected.head_parameters.items():
+        assert torch.equal(resumed.head_parameters[name], weight), name
+        assert float(weight.detach().abs().max()) > 0.0
+    for name, weight in expected.parameters.items():
+        assert torch.equal(resumed.parameters[name], weight), name
 
 
 def test_the_best_policy_is_kept_and_patience_ends_the_run(policy: Policy, tmp_path: Path) -> None:

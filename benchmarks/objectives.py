@@ -1,0 +1,115 @@
+"""Fine-tune one project under many settings of `finetune`, and measure each on the test split.
+
+    python benchmarks/objectives.py PROJECT GRID RESULTS [--evaluator bleu]
+
+PROJECT is a project folder whose `mle`, pool and rewards are up to date (`goa run generate score`).
+GRID is a YAML mapping of a run's name to what it changes in the section `finetune`; the key `seed`
+besides sets the seed of fine-tuning. RESULTS gets one JSON line a run; runs that it has already are
+left out, so that an interrupted grid goes on. Every run has a folder of its own beside RESULTS,
+with the project's files as links: the project stays as it is.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+CODE = Path(__file__).parent.parent.resolve()
+INPUTS = ("out/data", "out/tokenizer", "out/policies/mle", "out/pool.parquet", "out/rewards")
+
+
+def main() -> None:
+    """Run what the grid names and the results lack."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("project", type=Path)
+    parser.add_argument("grid", type=Path)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--evaluator", default="bleu")
+    options = parser.parse_args()
+    grid = yaml.safe_load(options.grid.read_text(encoding="utf-8"))
+    finished = _finished(options.results)
+    for name, changes in grid.items():
+        if name not in finished:
+            folder = options.results.parent / "runs" / name
+            lay_out(folder, options.project.resolve(), changes)
+            row = {"name": name, "changes": changes, **measure(folder, options.evaluator)}
+            with options.results.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+            print(json.dumps(row), flush=True)
+
+
+def lay_out(folder: Path, project: Path, changes: Mapping[str, Any]) -> None:
+    """Make a project folder whose stages up to `score` are another project's."""
+    shutil.rmtree(folder / "metrics", ignore_errors=True)
+    for path in INPUTS:
+        link(folder / path, project / path)
+    for path in ("goa", "pipelines", "dvc.yaml"):
+        link(folder / path, CODE / path)
+    if not (folder / ".dvc").exists():
+        run(folder, "dvc", "init", "--no-scm", "--quiet")
+    params = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
+    changes = dict(changes)
+    params["seed"] = changes.pop("seed", params["seed"])
+    params["finetune"] = merged(params["finetune"], changes)
+    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+
+
+def link(path: Path, target: Path) -> None:
+    """Point a link at a target, whatever it pointed at before."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.symlink_to(target)
+
+
+def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay changes over values, mapping by mapping; another `kind` replaces a whole mapping."""
+    result = dict(values)
+    for name, change in changes.items():
+        before = values.get(name)
+        nested = isinstance(change, dict) and isinstance(before, dict) and "kind" not in change
+        result[name] = merged(before, change) if nested else change
+    return result
+
+
+def measure(folder: Path, evaluator: str) -> dict[str, Any]:
+    """Fine-tune and evaluate; a run that fails is a result, too."""
+    started = time.monotonic()
+    try:
+        run(folder, "pipelines.finetune", evaluator)
+    except subprocess.CalledProcessError as error:
+        return {"failed": str(error.stderr).strip()[-500:]}
+    seconds = time.monotonic() - started
+    run(folder, "pipelines.evaluate", evaluator)
+    trained = json.loads((folder / f"metrics/finetune/{evaluator}.json").read_text())
+    measured = json.loads((folder / f"metrics/evaluate/{evaluator}.json").read_text())
+    return {"seconds": round(seconds, 1), "finetune": trained, "test": measured}
+
+
+def run(folder: Path, *module: str) -> None:
+    """Run a module with its arguments in a folder."""
+    subprocess.run(
+        [sys.executable, "-m", *module],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(CODE)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+
+def _finished(results: Path) -> set[str]:
+    if not results.exists():
+        return set()
+    return {json.loads(line)["name"] for line in results.read_text().splitlines()}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""Policies that read a prompt and write on."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from goa.errors import PolicyError
+from goa.policies.policy import Policy, Tokens, Writing
+from goa.policies.prompt import PromptSettings
+
+
+class DecoderOnly(Policy):
+    """A decoder-only model with its prompt; only what comes after the prompt is the candidate.
+
+    Prompts are padded on the left, so that candidates begin in the same column.
+    """
+
+    pads_left = True
+
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompt: PromptSettings
+    ) -> None:
+        super().__init__(model, tokenizer)
+        self.prompt = prompt
+        accepted = inspect.signature(model.forward).parameters
+        self._takes_positions = "position_ids" in accepted
+        self._keeps_logits = "logits_to_keep" in accepted
+
+    @property
+    def pad_id(self) -> int:
+        """The id that fills rows up: the end token, where the tokenizer has none for padding."""
+        pad_id = self.tokenizer.pad_token_id
+        return self.end_id if pad_id is None else int(pad_id)
+
+    def source_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Tokenize the prompts of sources."""
+        prompts = [self.prompt.fill(text, self.tokenizer) for text in texts]
+        # A chat template has put in its special tokens itself.
+        rows = self.tokenizer(prompts, add_special_tokens=not self.prompt.chat).input_ids
+        return self._within_positions(rows, texts)
+
+    def target_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Tokenize targets as the prompt's continuation, each with the end token."""
+        rows = self.tokenizer(list(texts), add_special_tokens=False).input_ids
+        return self._within_positions([[*row, self.end_id] for row in rows], texts)
+
+    def room(self, sources: Tokens) -> Tensor | None:
+        """Give the positions that each prompt leaves."""
+        if self.max_positions is None:
+            return None
+        lengths = sources.mask.sum(dim=1)
+        if int(lengths.max()) >= self.max_positions:
+            raise PolicyError(
+                f"a prompt of {int(lengths.max())} tokens leaves none of the model's "
+                f"{self.max_positions} positions to write in; lower data.cleaning.max_words"
+            )
+        return self.max_positions - lengths
+
+    def start(self, sources: Tokens, num_candidates: int) -> Writing:
+        """Begin K candidates for each source; each prompt is read once."""
+        return _PromptWriting(self, sources, num_candidates)
+
+    def num_leading(self, sources: Tokens) -> int:
+        """Count the prompt, padding included."""
+        return sources.ids.shape[1]
+
+    def special_tokens(self) -> Mapping[str, int]:
+        """Name end and padding."""
+        return {"eos_token_id": self.end_id, "pad_token_id": self.pad_id}
+
+    def positions(self, mask: Tensor) -> dict[str, Tensor]:
+        """Count positions [R, N] over the tokens that a mask counts, where the model takes them."""
+        if not self._takes_positions:
+            return {}
+        return {"position_ids": (mask.long().cumsum(dim=1) - 1).clamp(min=0)}
+
+    def last_logits(self, num_tokens: int) -> dict[str, int]:
+        """Ask for the logits of the last tokens alone, where the model can."""
+        return {"logits_to_keep": num_tokens} if self._keeps_logits else {}
+
+    def _force(
+        self, sources: Tokens, tokens: Tensor, mask: Tensor, *, states: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        num_candidates, width = len(tokens) // len(sources.ids), tokens.shape[1]
+        prompts = sources.ids.repeat_interleave(num_candidates, dim=0)
+        prompt_mask = sources.mask.repeat_interleave(num_candidates, dim=0)
+        # What comes after the last token is of no interest, so it is not read.
+        whole_mask = torch.cat([prompt_mask, mask[:, :-1]], dim=1)
+        output = self.model(
+            input_ids=torch.cat([prompts, tokens[:, :-1]], dim=1),
+            attention_mask=whole_mask.long(),
+            use_cache=False,
+            output_hidden_states=states,
+            **self.positions(whole_mask),
+            **self.last_logits(width),
+        )
+        hidden = output.hidden_states[-1][:, -width:] if states else None
+        return output.logits[:, -width:], hidden
+
+
+class _PromptWriting(Writing):
+    """Keeps the keys and values of prompt and candidate."""
+
+    def __init__(self, policy: DecoderOnly, sources: Tokens, num_candidates: int) -> None:
+        self._policy = policy
+        output = policy.model(
+            input_ids=sources.ids,
+            attention_mask=sources.mask.long(),
+            use_cache=True,
+            **policy.positions(sources.mask),
+            **policy.last_logits(1),
+        )
+        self._cache = output.past_key_values
+        self._cache.batch_repeat_interleave(num_candidates)
+        self._mask = sources.mask.repeat_interleave(num_candidates, dim=0)
+        self.logits = output.logits[:, -1].float().repeat_interleave(num_candidates, dim=0)
+
+    def advance(self, last: Tensor) -> None:
+        self._mask = torch.cat([self._mask, self._mask.new_ones(len(last), 1)], dim=1)
+        positions = self._policy.positions(self._mask)
+        output = self._policy.model(
+            input_ids=last.unsqueeze(1),
+            attention_mask=self._mask.long(),
+            past_key_values=self._cache,
+            use_cache=True,
+            **{name: values[:, -1:] for name, values in positions.items()},
+        )
+        self.logits = output.logits[:, -1].float()
+
+    def select(self, rows: Tensor) -> None:
+        self._mask, self.logits = self._mask[rows], self.logits[rows]
+        self._cache.batch_select_indices(rows)
