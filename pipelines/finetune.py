@@ -5,6 +5,7 @@ from pathlib import Path
 from goa.data.corpus import open_split
 from goa.decoding.settings import GenerateSettings
 from goa.evaluators.table import EvaluatorName, EvaluatorSettings, build_evaluator
+from goa.policies.adapter import add_adapter, merge_adapter
 from goa.policies.compute import use_device
 from goa.policies.settings import ComputeSettings
 from goa.policies.storage import load_policy
@@ -42,6 +43,8 @@ def finetune(stage: Stage, name: str) -> None:
     settings.check_pool(params.generate)
     device = use_device(params.compute, params.compute.threads.finetune)
     policy = load_policy(Path("out/policies/mle"), device)
+    if settings.adapter is not None:
+        add_adapter(policy, settings.adapter, params.seed)
     evaluator = build_evaluator(name, params.evaluators[name])
     aims = finetuning_aims(settings, policy, params.seed)
     needs = RolloutNeeds(
@@ -88,6 +91,8 @@ def finetune(stage: Stage, name: str) -> None:
     )
     trainer = Trainer(updater, settings.optimiser)
     state = train(stage, trainer, rounds, validate, settings.validation)
+    if settings.adapter is not None and settings.adapter.save == "merged":
+        merge_adapter(policy)
     save_training(stage, trainer, state, name)
     stage.metrics(Path(f"metrics/finetune/{name}.json"), _summary(state, len(silent)))
 

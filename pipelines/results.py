@@ -71,7 +71,7 @@ def stage_run(result: Result, tags: Mapping[str, str]) -> StageRun:
     times = {point.step: point.time for point in spooled}
     ended = max([_written(result), *(record["time"] for record in records)])
     curves = [Point(step=step, time=times.get(step, ended), values=row) for step, row in rows]
-    policies = result.outputs(POLICIES)
+    policies = [result.root / path for path in result.outputs(POLICIES)]
     return StageRun(
         stage=result.stage,
         key=result.key,
@@ -79,8 +79,11 @@ def stage_run(result: Result, tags: Mapping[str, str]) -> StageRun:
         params=result.params,
         metrics=final_metrics(result),
         history=[*curves, *spooled],
-        artifacts=[result.root / path for path in result.outputs(*KEPT)],
-        model=_served(result.root / policies[0]) if policies else None,
+        artifacts=[
+            *(result.root / path for path in result.outputs(*KEPT)),
+            *(path for path in policies if _is_adapter(path)),
+        ],
+        model=_served(policies[0]) if policies and not _is_adapter(policies[0]) else None,
         datasets={
             dep["path"]: dep["md5"] for dep in result.entry.get("deps", []) if dep["path"] == DATA
         },
@@ -228,6 +231,11 @@ def _flat_numbers(values: Any, name: str = "") -> Iterator[tuple[str, float]]:
             yield from _flat_numbers(value, f"{name}.{key}" if name else str(key))
     elif isinstance(values, int | float) and not isinstance(values, bool):
         yield name, float(values)
+
+
+def _is_adapter(policy: Path) -> bool:
+    """Say whether a policy is an adapter alone: no model to load, but small enough to be kept."""
+    return (policy / "adapter_config.json").exists()
 
 
 def _served(policy: Path) -> ServedModel:

@@ -3,6 +3,7 @@
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -76,6 +77,8 @@ class Policy(ABC):
         self.end_id = required(tokenizer.eos_token_id, "end")
         limit = getattr(model.config, "max_position_embeddings", None)
         self.max_positions: int | None = limit
+        self.adapter: Any = None
+        """peft's view of the model, where only an adapter in it is trained."""
 
     @property
     @abstractmethod
@@ -93,6 +96,10 @@ class Policy(ABC):
         frozen.model = copy.deepcopy(self.model).eval()
         frozen.model.requires_grad_(False)
         return frozen
+
+    def without_adapter(self) -> AbstractContextManager[Any]:
+        """Make the policy, for a while, what it is without its adapter, if it has one."""
+        return nullcontext() if self.adapter is None else self.adapter.disable_adapter()
 
     @property
     def state_size(self) -> int:

@@ -15,6 +15,7 @@ from transformers import (
 )
 
 from goa.errors import PolicyError, first_line
+from goa.policies.adapter import base_of, load_adapter, merge_adapter
 from goa.policies.build import build_model
 from goa.policies.decoder_only import DecoderOnly
 from goa.policies.encoder_decoder import EncoderDecoder
@@ -69,6 +70,13 @@ def load_policy(
     Raises:
         PolicyError: it is no language model with safetensors weights, or has no tokenizer.
     """
+    base = base_of(Path(name))
+    if base is not None:
+        policy = load_policy(base, device, revision, prompt)
+        policy.adapter = load_adapter(policy.model, Path(name))
+        merge_adapter(policy)
+        policy.model.eval()
+        return policy
     tokenizer = load_tokenizer(str(name), revision)
     try:
         config = AutoConfig.from_pretrained(str(name), revision=revision, trust_remote_code=False)
@@ -90,14 +98,15 @@ def load_policy(
 def save_policy(policy: Policy, folder: Path) -> None:
     """Save a policy so that plain transformers load it and generate the same text.
 
-    A decoder-only policy's prompt lies beside it, in ``prompt.json``.
+    A decoder-only policy's prompt lies beside it, in ``prompt.json``. Of a policy with an adapter
+    only the adapter is saved: it needs the policy that it was made from, where that was.
 
     Raises:
         PolicyError: the disk refuses.
     """
     policy.model.generation_config = generation_config(policy)
     try:
-        policy.model.save_pretrained(folder)
+        (policy.adapter or policy.model).save_pretrained(folder)
     except SafetensorError as error:
         raise PolicyError(f"{folder}: cannot write the weights: {first_line(error)}") from None
     policy.tokenizer.save_pretrained(folder)

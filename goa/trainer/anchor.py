@@ -13,12 +13,13 @@ STEERING_GAIN, LARGEST_ERROR = 0.1, 0.2
 
 
 class Anchor:
-    """A frozen copy of the policy as it was before training."""
+    """The policy as it was before training."""
 
     def __init__(self, policy: Policy, settings: DivergenceSettings) -> None:
         self.settings = settings
         self.weight = settings.weight
-        self._pretrained = policy.frozen_copy()
+        # What an adapter leaves as it was needs no second copy.
+        self._pretrained = policy if policy.adapter is not None else policy.frozen_copy()
 
     @property
     def weight_in_loss(self) -> float:
@@ -30,7 +31,7 @@ class Anchor:
         log_probs = torch.zeros(rollout.mask.shape, device=rollout.mask.device)
         start = 0
         for part in rollout.cut(tokens_per_pass):
-            with torch.no_grad():
+            with torch.no_grad(), self._pretrained.without_adapter():
                 scores = self._pretrained.score(part.sources, part.tokens, part.mask)
             rows = slice(start, start := start + len(part))
             log_probs[rows, :, : scores.log_probs.shape[-1]] = scores.log_probs

@@ -13,6 +13,7 @@ from goa.objectives.head import HeadSettings
 from goa.objectives.mixer import MixerSettings
 from goa.objectives.ramp import RampSettings
 from goa.objectives.table import ObjectiveSettings, build_objective
+from goa.policies.adapter import AdapterSettings
 from goa.settings import Settings
 from goa.trainer.settings import DivergenceSettings, OptimiserSettings, ValidationSettings
 
@@ -44,6 +45,8 @@ class FinetuneSettings(Settings):
     """What the likelihood of a reference of each source weighs beside the objective."""
     entropy_weight: float = Field(0.0, ge=0.0)
     """What a nat of entropy per token is worth in the loss."""
+    adapter: AdapterSettings | None = None
+    """Train low-rank adapters alone; none named means all weights."""
     optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-4)
     validation: ValidationSettings = ValidationSettings(every=20)
 

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from goa.errors import DataError, SettingsError, TrackingError
+from goa.policies.adapter import AdapterSettings, add_adapter
 from goa.policies.policy import Policy
 from goa.policies.storage import save_policy
 from goa.tracking.spool import Spool
@@ -177,6 +178,22 @@ def test_a_training_stage_shows_its_parameters_curves_data_and_model(project: Pr
     assert len(run.outputs.model_outputs) == 1
     lock = (project.root / "dvc.lock").read_bytes()
     assert run.data.tags["dvc.lock.sha256"] == hashlib.sha256(lock).hexdigest()
+
+
+def test_an_adapter_alone_is_kept_and_is_no_model(project: Project, policy: Policy) -> None:
+    folder = project.root / "out" / "policies" / "mle"
+    shutil.rmtree(folder)
+    add_adapter(policy, AdapterSettings(rank=1), seed=1)
+    save_policy(policy, folder)
+    project.write_lock()
+
+    publish(project.root, "monday")
+
+    run = project.runs()["pretrain"]
+    assert not run.outputs or not run.outputs.model_outputs
+    client = connect(project_store(project.root)).client
+    kept = [item.path for item in client.list_artifacts(run.info.run_id, "mle")]
+    assert "mle/adapter_model.safetensors" in kept
 
 
 def test_the_comparison_is_with_the_pipeline_and_its_stage(project: Project) -> None:
