@@ -1,5 +1,6 @@
 """Checkpoints: written whole or not at all, found by checksum, one process at a time."""
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -87,6 +88,18 @@ class Checkpoints:
             ) from None
         for old in self._folders()[:-KEEP]:
             shutil.rmtree(old, ignore_errors=True)
+
+    def keep_evidence(self, name: str, tensors: Mapping[str, Tensor]) -> Path:
+        """Save tensors of something that went wrong beside the checkpoints; give the file.
+
+        A disk that refuses does not hide what went wrong: then there is no file.
+        """
+        path = self.folder / f"{name}.safetensors"
+        with contextlib.suppress(OSError, SafetensorError):
+            save_file(
+                {key: value.detach().cpu().contiguous() for key, value in tensors.items()}, path
+            )
+        return path
 
     def latest(self) -> Checkpoint | None:
         """Read the newest checkpoint whose checksum holds; None if there is none."""

@@ -43,7 +43,7 @@ class Params(Settings):
 
     @model_validator(mode="after")
     def _pool_feeds_the_first_round(self) -> "Params":
-        self.finetune.check_pool(self.generate)
+        self.finetune.resolved()[0].settings.check_pool(self.generate)
         return self
 
 

@@ -9,15 +9,12 @@ from goa.policies.adapter import add_adapter, merge_adapter
 from goa.policies.compute import use_device
 from goa.policies.settings import ComputeSettings
 from goa.policies.storage import load_policy
-from goa.rollouts.candidates import CandidateRounds, CandidateWriter, RolloutNeeds, RoundPlan
 from goa.rollouts.pooled import PoolChoice, start_from_pool
 from goa.settings import read_sections
-from goa.trainer.aims import finetuning_aims
 from goa.trainer.anchor import Anchor
 from goa.trainer.finetuning import FinetuneSettings
 from goa.trainer.loop import Trainer, TrainingState
-from goa.trainer.reward_validation import RewardValidation
-from goa.trainer.update import Updater
+from goa.trainer.phases import Materials, make_phases
 from pipelines.stage import PARAMS, Stage, open_stage, stage_argument
 from pipelines.training import save_training, train
 
@@ -40,67 +37,47 @@ def finetune(stage: Stage, name: str) -> None:
         finetune=FinetuneSettings,
     )
     settings: FinetuneSettings = params.finetune
-    settings.check_pool(params.generate)
+    first = settings.resolved()[0].settings
+    first.check_pool(params.generate)
     device = use_device(params.compute, params.compute.threads.finetune)
     policy = load_policy(Path("out/policies/mle"), device)
     if settings.adapter is not None:
         add_adapter(policy, settings.adapter, params.seed)
     evaluator = build_evaluator(name, params.evaluators[name])
-    aims = finetuning_aims(settings, policy, params.seed)
-    needs = RolloutNeeds(
-        greedy="greedy" in settings.needs,
-        references=settings.learns_from_references,
-        reference_among_candidates=settings.with_reference,
-        credits=settings.credit.kind == "reward_to_go",
-        prefix_share=settings.prefix_share,
-    )
     corpus = open_split(Path("out/data"), "train")
     choice = PoolChoice(
-        strategy=params.generate.names(settings.candidates.kind)[0],
-        greedy=params.generate.names("greedy")[0] if needs.greedy else None,
+        strategy=params.generate.names(first.pool_kind)[0],
+        greedy=params.generate.names("greedy")[0] if "greedy" in first.needs else None,
         num_sources=settings.sources_per_round,
         seed=params.seed,
     )
-    start = start_from_pool(
-        policy, corpus, Path("out/pool.parquet"), Path(f"out/rewards/{name}.parquet"), choice
+    materials = Materials(
+        policy=policy,
+        anchor=Anchor(policy, settings.divergence),
+        evaluator=evaluator,
+        train=corpus,
+        validation=open_split(Path("out/data"), "validation"),
+        pool=start_from_pool(
+            policy, corpus, Path("out/pool.parquet"), Path(f"out/rewards/{name}.parquet"), choice
+        ),
+        seed=params.seed,
     )
-    writer = CandidateWriter(policy, evaluator, settings.candidates, needs)
-    first = None
-    if needs.prefix_share is None:
-        first = writer.complete(start.rollout, start.examples, params.seed)
-    plan = RoundPlan(
-        num_rounds=settings.rounds, sources_per_round=settings.sources_per_round, seed=params.seed
-    )
-    silent = start.silent if settings.skip_silent_sources else frozenset[str]()
-    rounds = CandidateRounds(writer, corpus, first, silent, plan)
-    validate = RewardValidation(
-        policy,
-        evaluator,
-        open_split(Path("out/data"), "validation"),
-        settings.validation.num_sources,
-        settings.candidates.max_tokens,
-    )
-    anchor = Anchor(policy, settings.divergence)
-    updater = Updater(
-        policy,
-        aims,
-        params.seed,
-        dropout=False,
-        anchor=anchor,
-        steps_per_round=settings.steps_per_round,
-    )
-    trainer = Trainer(updater, settings.optimiser)
-    state = train(stage, trainer, rounds, validate, settings.validation)
+    trainer = Trainer(policy, make_phases(settings, materials), materials.anchor)
+    num_rounds = sum(phase.settings.rounds for phase in settings.resolved())
+    state = train(stage, trainer, num_rounds)
     if settings.adapter is not None and settings.adapter.save == "merged":
         merge_adapter(policy)
     save_training(stage, trainer, state, name)
-    stage.metrics(Path(f"metrics/finetune/{name}.json"), _summary(state, len(silent)))
+    stage.metrics(
+        Path(f"metrics/finetune/{name}.json"), _summary(state, len(materials.pool.silent))
+    )
 
 
 def _summary(state: TrainingState, num_silent: int) -> dict[str, float]:
     last = state.rows[-1]
+    best = next(row for row in reversed(state.rows) if row["update"] == state.best_update)
     return {
-        "validation_reward": state.best_score,
+        "validation_reward": best["validation_reward"],
         "validation_reward_before": state.rows[0]["validation_reward"],
         "best_update": state.best_update,
         "updates": state.update,

@@ -9,9 +9,9 @@ from goa.policies.settings import ComputeSettings, PolicySettings
 from goa.policies.storage import create_policy
 from goa.rollouts.references import ReferenceRounds
 from goa.settings import read_sections
-from goa.trainer.loop import Trainer
+from goa.trainer.loop import Phase, Trainer
 from goa.trainer.settings import PretrainSettings
-from goa.trainer.update import Aim, Updater
+from goa.trainer.update import Aim, RolloutLearner, Updater
 from goa.trainer.validation import LikelihoodValidation
 from pipelines.stage import PARAMS, Stage, open_stage
 from pipelines.training import save_training, train
@@ -40,8 +40,14 @@ def pretrain(stage: Stage) -> None:
     )
     aims = [Aim(objective=Likelihood(settings.objective))]
     updater = Updater(policy, aims, params.seed, dropout=True, anchor=None)
-    trainer = Trainer(updater, settings.optimiser)
-    state = train(stage, trainer, rounds, validate, settings.validation)
+    phase = Phase(
+        learner=RolloutLearner(rounds, updater),
+        validate=validate,
+        optimiser=settings.optimiser,
+        validation=settings.validation,
+    )
+    trainer = Trainer(policy, [lambda: phase])
+    state = train(stage, trainer, len(rounds))
     save_training(stage, trainer, state, "mle")
     stage.metrics(
         Path("metrics/pretrain.json"),

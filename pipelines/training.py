@@ -1,16 +1,15 @@
 """What pretraining and fine-tuning share as stages."""
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from goa.checkpoints import Checkpoints
 from goa.policies.storage import save_policy
-from goa.rollouts.rollout import Rounds
 from goa.tracking.progress import Task
 from goa.tracking.spool import Spool
-from goa.trainer.loop import Trainer, TrainingState, Validation
-from goa.trainer.settings import ValidationSettings
+from goa.trainer.loop import Trainer, TrainingState
 from pipelines.stage import Stage
 
 
@@ -26,19 +25,16 @@ class _Watcher:
         self._task.advance(done - self._done, note)
         self._done = done
 
+    def say(self, text: str) -> None:
+        sys.stderr.write(f"{text}\n")
+
     def record(self, update: int, values: Mapping[str, float]) -> None:
         self._spool.metrics(
             update, {name: value for name, value in values.items() if name != "update"}
         )
 
 
-def train(
-    stage: Stage,
-    trainer: Trainer,
-    rounds: Rounds,
-    validate: Callable[[], Validation],
-    settings: ValidationSettings,
-) -> TrainingState:
+def train(stage: Stage, trainer: Trainer, num_rounds: int) -> TrainingState:
     """Train under the stage's checkpoints, on from the newest one, with progress shown.
 
     Raises:
@@ -46,9 +42,8 @@ def train(
     """
     with Checkpoints(stage.checkpoints) as checkpoints:
         done = checkpoints.newest_step()
-        with stage.progress.task(stage.name, len(rounds), "updates", done) as task:
-            watcher = _Watcher(task, stage.spool, done)
-            return trainer.run(rounds, validate, settings, checkpoints, watcher)
+        with stage.progress.task(stage.name, num_rounds, "updates", done) as task:
+            return trainer.run(checkpoints, _Watcher(task, stage.spool, done))
 
 
 def save_training(stage: Stage, trainer: Trainer, state: TrainingState, policy: str) -> None:

@@ -1,31 +1,16 @@
-"""The kinds of evaluators and metrics: one line each, here and nowhere else.
-
-A new kind is a file with its settings model (a ``kind``, and ``build(name)``) beside its class, a
-line below, and its test.
-"""
+"""The kinds of evaluators and metrics, and how they are built."""
 
 import re
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from goa.evaluators.bleu import BleuSettings
-from goa.evaluators.chrf import ChrfSettings
 from goa.evaluators.contract import Evaluator, Metric
-from goa.evaluators.distinct import DistinctSettings
+from goa.evaluators.kinds import Single
 from goa.evaluators.length_ratio import LengthRatioSettings
-from goa.evaluators.rouge import RougeSettings
-from goa.evaluators.rule import RuleSettings
-from goa.evaluators.ter import TerSettings
+from goa.evaluators.mix import MixSettings
 
-Rewarding = (
-    BleuSettings
-    | ChrfSettings
-    | TerSettings
-    | RougeSettings
-    | RuleSettings
-    | DistinctSettings
-)  # fmt: skip
+Rewarding = Single | MixSettings
 """Usable as reward and as metric."""
 
 Describing = LengthRatioSettings

@@ -26,7 +26,7 @@ class Tokens:
     mask: Tensor
     """[B, S] bool; True = counts."""
 
-    def __getitem__(self, rows: slice) -> "Tokens":
+    def __getitem__(self, rows: slice | Tensor) -> "Tokens":
         """Take some rows, without the columns that are padding in all of them."""
         columns = self.mask[rows].any(dim=0)
         return Tokens(ids=self.ids[rows][:, columns], mask=self.mask[rows][:, columns])

@@ -1,27 +1,22 @@
-"""Rounds of fresh candidates: generate, score."""
+"""Candidates: generate, score."""
 
 import itertools
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from goa.data.corpus import Corpus
 from goa.decoding.generation import GREEDY, Candidates, generate
-from goa.decoding.settings import BeamSettings, SampleSettings
+from goa.decoding.settings import StrategySettings
 from goa.evaluators.contract import Evaluator
 from goa.policies.policy import Policy, Tokens
-from goa.randomness import Shuffle, derive_seed
 from goa.records import Example
 from goa.rollouts.credits import reward_gains
 from goa.rollouts.references import references_of
 from goa.rollouts.rewards import describe_rewards, reward
 from goa.rollouts.rollout import Rollout
-
-BLOCK = 256
-"""Examples read at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +42,7 @@ class CandidateWriter:
         self,
         policy: Policy,
         evaluator: Evaluator,
-        strategy: SampleSettings | BeamSettings,
+        strategy: StrategySettings,
         needs: RolloutNeeds,
     ) -> None:
         self.policy = policy
@@ -130,73 +125,6 @@ class CandidateWriter:
             log_probs=scores.log_probs,
             rewards=torch.tensor(rewards, device=self.policy.device),
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoundPlan:
-    """How many rounds there are, and of what size."""
-
-    num_rounds: int
-    """Rounds of the whole run, the one from the pool included."""
-    sources_per_round: int
-    """B of every round that is written afresh."""
-    seed: int
-    """Of the order of sources and of the draws."""
-
-
-class CandidateRounds:
-    """Rounds over a corpus in random order: the first from the pool, the others written afresh."""
-
-    def __init__(
-        self,
-        writer: CandidateWriter,
-        corpus: Corpus,
-        first: Rollout | None,
-        silent: Collection[str],
-        plan: RoundPlan,
-    ) -> None:
-        """Set the rounds up.
-
-        Args:
-            writer: makes every round but the first.
-            corpus: where sources come from.
-            first: the first round, of candidates from the pool; None: it is written, too.
-            silent: ids of sources to leave out; not all of the corpus.
-            plan: how many rounds, and of what size.
-        """
-        self.writer = writer
-        self.corpus = corpus
-        self.first = first
-        self.silent = silent
-        self.plan = plan
-        self._examples = self._in_order()
-        self._next = 0 if first is None else 1
-
-    def __len__(self) -> int:
-        """Count the rounds of the whole run."""
-        return self.plan.num_rounds
-
-    def __getitem__(self, index: int) -> Rollout:
-        """Make one round's rollout with the policy as it is now; indices may only go up."""
-        if index == 0 and self.first is not None:
-            return self.first
-        while self._next < index:
-            self._take()
-        seed = derive_seed(self.plan.seed, "round", index)
-        return self.writer.write(self._take(), seed, index)
-
-    def _take(self) -> list[Example]:
-        self._next += 1
-        return list(itertools.islice(self._examples, self.plan.sources_per_round))
-
-    def _in_order(self) -> Iterator[Example]:
-        """Go through the corpus again and again, each time in another order."""
-        for epoch in itertools.count():
-            order = Shuffle(len(self.corpus), self.plan.seed, "sources", epoch)
-            for start in range(0, len(self.corpus), BLOCK):
-                for example in self.corpus.rows(order[start : start + BLOCK].tolist()):
-                    if example.id not in self.silent:
-                        yield example
 
 
 def _covered(prefixes: Tokens, mask: Tensor) -> Tensor:

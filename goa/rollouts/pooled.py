@@ -2,7 +2,8 @@
 
 import heapq
 import itertools
-from collections.abc import Iterator
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,10 +42,13 @@ class PoolStart:
     """The first round, references and credits apart."""
     examples: tuple[Example, ...]
     """What it is of, in its order."""
-    silent: frozenset[str]
-    """Ids of the sources whose candidates all earn the same: nothing is learnt from them."""
-    num_sources: int
-    """Sources in the pool."""
+    spreads: Mapping[str, float]
+    """Standard deviation of the rewards of each source's candidates, by its id."""
+
+    @property
+    def silent(self) -> frozenset[str]:
+        """Ids of the sources whose candidates all earn the same: nothing is learnt from them."""
+        return frozenset(example_id for example_id, spread in self.spreads.items() if spread == 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,13 +71,11 @@ def start_from_pool(
     Raises:
         DataError: pool and rewards do not belong together, or no source carries signal.
     """
-    silent: set[str] = set()
+    spreads: dict[str, float] = {}
     chosen: list[tuple[int, str, _Group]] = []
-    count = 0
     for group in _groups(pool, rewards, choice):
-        count += 1
-        if max(group.rewards) == min(group.rewards):
-            silent.add(group.example_id)
+        spreads[group.example_id] = _spread(group.rewards)
+        if spreads[group.example_id] == 0.0:
             continue
         # The sources with the smallest keys are a random choice, made in one pass.
         key = -derive_seed(choice.seed, "pool", group.example_id)
@@ -84,15 +86,18 @@ def start_from_pool(
             heapq.heappushpop(chosen, entry)
     if not chosen:
         raise DataError(
-            f"{rewards}: all candidates of each of the {count} sources earn the same, so there is "
-            "nothing to learn; draw more candidates, or look at the evaluator"
+            f"{rewards}: all candidates of each of the {len(spreads)} sources earn the same, so "
+            "there is nothing to learn; draw more candidates, or look at the evaluator"
         )
     groups = {group.example_id: group for _, _, group in chosen}
     examples = _find(corpus, set(groups))
     rollout = _lay_out(policy, examples, groups)
-    return PoolStart(
-        rollout=rollout, examples=tuple(examples), silent=frozenset(silent), num_sources=count
-    )
+    return PoolStart(rollout=rollout, examples=tuple(examples), spreads=spreads)
+
+
+def _spread(rewards: Sequence[float]) -> float:
+    """Give the standard deviation; exactly 0 where all are equal."""
+    return 0.0 if max(rewards) == min(rewards) else statistics.pstdev(rewards)
 
 
 def _groups(pool: Path, rewards: Path, choice: PoolChoice) -> Iterator[_Group]:

@@ -1,12 +1,14 @@
 """The unit that flows from generation to the update."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
-from goa.policies.policy import Tokens
+from goa.policies.policy import Policy, Tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +42,12 @@ class Rollout:
         """Count the sources, B."""
         return len(self.tokens)
 
-    def __getitem__(self, rows: slice) -> "Rollout":
-        """Take some sources with all their candidates, without columns that are all padding."""
+    def __getitem__(self, rows: slice | Tensor) -> "Rollout":
+        """Take some sources with all their candidates, without columns that are all padding.
+
+        Args:
+            rows: a slice, or a mask [B] of bool.
+        """
         mask = self.mask[rows]
         width = int(mask.sum(dim=-1).max()) if len(mask) else 0
 
@@ -62,6 +68,13 @@ class Rollout:
         )
 
     @property
+    def speaking_mask(self) -> Tensor:
+        """[B] bool, False where all of a source's candidates earned the same; needs rewards."""
+        if self.rewards is None:
+            raise ValueError("references earn nothing, so none of them speaks")
+        return self.rewards.amax(dim=1) > self.rewards.amin(dim=1)
+
+    @property
     def distinct_mask(self) -> Tensor:
         """[B, K] bool, False where an earlier candidate of the source has the same tokens."""
         tokens = self.tokens.masked_fill(~self.mask, -1)
@@ -77,6 +90,45 @@ class Rollout:
         size = max(1, max_tokens // max(1, width))
         for start in range(0, len(self), size):
             yield self[start : start + size]
+
+
+def join(parts: Sequence[Rollout], policy: Policy) -> Rollout:
+    """Put the sources of several rollouts of one kind, with as many candidates each, together."""
+    references = [part.references for part in parts if part.references is not None]
+
+    def joined(name: str) -> Tensor | None:
+        values = [value for part in parts if (value := getattr(part, name)) is not None]
+        if not values:
+            return None
+        width = max(value.shape[-1] for value in values)
+        if values[0].dim() == 3:
+            values = [pad(value, (0, width - value.shape[-1])) for value in values]
+        return torch.cat(values)
+
+    sources = [part.sources for part in parts]
+    width = max(tokens.ids.shape[1] for tokens in sources)
+
+    def widened(values: Tensor, filler: int) -> Tensor:
+        space = width - values.shape[1]
+        return pad(values, (space, 0) if policy.pads_left else (0, space), value=filler)
+
+    tokens, mask = joined("tokens"), joined("mask")
+    assert tokens is not None
+    assert mask is not None
+    return Rollout(
+        sources=Tokens(
+            ids=torch.cat([widened(source.ids, policy.pad_id) for source in sources]),
+            mask=torch.cat([widened(source.mask, 0) for source in sources]),
+        ),
+        tokens=tokens.masked_fill(~mask, policy.pad_id),
+        mask=mask,
+        log_probs=joined("log_probs"),
+        rewards=joined("rewards"),
+        greedy_rewards=joined("greedy_rewards"),
+        credits=joined("credits"),
+        prefix_mask=joined("prefix_mask"),
+        references=join(references, policy) if references else None,
+    )
 
 
 class Rounds(Protocol):

@@ -7,12 +7,18 @@ from goa.objectives.head import Head
 from goa.objectives.likelihood import Likelihood, LikelihoodSettings
 from goa.objectives.table import build_objective
 from goa.policies.policy import Policy
+from goa.trainer.evolution import EvolutionSettings
 from goa.trainer.finetuning import FinetuneSettings
 from goa.trainer.update import Aim
 
 
 def finetuning_aims(settings: FinetuneSettings, policy: Policy, seed: int) -> list[Aim]:
-    """Make the terms of the loss, the heads they need included; the divergence is the anchor's."""
+    """Make the terms of the loss, the heads they need included; the divergence is the anchor's.
+
+    Evolution has no loss.
+    """
+    if isinstance(settings.objective, EvolutionSettings):
+        return []
     objective = build_objective(settings.objective)
     heads: list[Head] = []
     if "critic" in objective.needs:

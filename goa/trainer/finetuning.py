@@ -1,12 +1,14 @@
 """Settings of fine-tuning; apart, so that changing an objective leaves pretraining as it is."""
 
 from collections.abc import Callable
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from goa.decoding.settings import BeamSettings, GenerateSettings, SampleSettings
+from goa.decoding.settings import BeamSettings, GenerateSettings, GreedySettings, SampleSettings
 from goa.errors import SettingsError
+from goa.evaluators.table import EvaluatorSettings
 from goa.objectives.contract import Need
 from goa.objectives.credit import CreditSettings, UniformCreditSettings
 from goa.objectives.head import HeadSettings
@@ -14,10 +16,39 @@ from goa.objectives.mixer import MixerSettings
 from goa.objectives.ramp import RampSettings
 from goa.objectives.table import ObjectiveSettings, build_objective
 from goa.policies.adapter import AdapterSettings
+from goa.rollouts.curriculum import CurriculumSettings
 from goa.settings import Settings
+from goa.trainer.collapse import CollapseSettings
+from goa.trainer.evolution import EvolutionSettings
 from goa.trainer.settings import DivergenceSettings, OptimiserSettings, ValidationSettings
 
-CandidateSettings = Annotated[SampleSettings | BeamSettings, Field(discriminator="kind")]
+CandidateSettings = Annotated[
+    SampleSettings | BeamSettings | GreedySettings, Field(discriminator="kind")
+]
+
+
+LearningSettings = Annotated[ObjectiveSettings | EvolutionSettings, Field(discriminator="kind")]
+LikelihoodWeight = Annotated[float, Field(ge=0.0)] | RampSettings
+
+
+class PhaseSettings(Settings):
+    """What a phase does otherwise than fine-tuning's settings say; what it leaves out stays."""
+
+    objective: LearningSettings | None = None
+    credit: CreditSettings | None = None
+    evaluator: EvaluatorSettings | None = None
+    """What the phase is rewarded by and chosen by: an evaluator's settings, such as those of a mix;
+    none named means the one that the policy is named after."""
+    rounds: int | None = Field(None, ge=1)
+    learning_rate: float | None = Field(None, gt=0.0, le=1.0)
+    temperature: float | None = Field(None, gt=0.0, le=10.0)
+    """Of the draws."""
+    patience: int | None = Field(None, ge=1)
+    """The phase ends after so many looks without a better one."""
+    likelihood_weight: LikelihoodWeight | None = None
+    entropy_weight: float | None = Field(None, ge=0.0)
+    optimiser_state: Literal["carry", "reset"] = "carry"
+    """Whether the optimiser's moments come over from the phase before."""
 
 
 class FinetuneSettings(Settings):
@@ -28,20 +59,24 @@ class FinetuneSettings(Settings):
     sources_per_round: int = Field(48, ge=1)
     candidates: CandidateSettings = SampleSettings(kind="sample")
     """How candidates are written in every round after the first, which learns from the pool. A
-    beam's are no draws: only mrt, margin, best_of_n and dpo can learn from them."""
+    beam's are no draws: only mrt, margin, best_of_n and dpo can learn from them. Greedy outputs are
+    for evolution alone."""
     with_reference: bool = False
     """Put a reference among each source's candidates; for the same objectives."""
-    skip_silent_sources: bool = True
-    """Leave out sources whose candidates in the pool all earn the same."""
+    silent_sources: Literal["keep", "skip", "resample"] = "skip"
+    """What becomes of sources whose candidates all earn the same. skip: those of the pool are left
+    out; resample: those of later rounds are replaced by others besides, three times at most."""
+    curriculum: CurriculumSettings | None = None
+    """Which sources come early; none named means all from the start."""
     steps_per_round: int = Field(1, ge=1, le=1000)
     """Steps of the optimiser on each round's candidates."""
-    objective: ObjectiveSettings
+    objective: LearningSettings
     credit: CreditSettings = UniformCreditSettings(kind="uniform")
     """How a candidate's reward reaches its tokens."""
     critic: HeadSettings = HeadSettings()
     """What ppo and the baseline of that name learn beside the policy."""
     divergence: DivergenceSettings = DivergenceSettings()
-    likelihood_weight: Annotated[float, Field(ge=0.0)] | RampSettings = 0.0
+    likelihood_weight: LikelihoodWeight = 0.0
     """What the likelihood of a reference of each source weighs beside the objective."""
     entropy_weight: float = Field(0.0, ge=0.0)
     """What a nat of entropy per token is worth in the loss."""
@@ -49,47 +84,126 @@ class FinetuneSettings(Settings):
     """Train low-rank adapters alone; none named means all weights."""
     optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-4)
     validation: ValidationSettings = ValidationSettings(every=20)
+    collapse: CollapseSettings | None = CollapseSettings()
+    """When the best policy is taken back; null: never."""
+    phases: list[PhaseSettings] = Field(default_factory=list)
+    """Multi-stage training: each phase goes on from the best policy of the one before. None named
+    means one phase, as all the other settings say."""
 
     @model_validator(mode="after")
-    def _draws_where_draws_are_needed(self) -> "FinetuneSettings":
+    def _parts_fit_together(self) -> "FinetuneSettings":
+        for problem in (
+            self._misled(),
+            self._incomparable(),
+            self._undivided(),
+            self._unsearched(),
+        ):
+            if problem is not None:
+                raise ValueError(problem)
+        self.resolved()
+        return self
+
+    def _misled(self) -> str | None:
+        """Say what is wrong where candidates are not the draws that the objective needs."""
+        if self.candidates.kind == "greedy" and self.objective.kind != "evolution":
+            return "greedy outputs are one for each source; only evolution can learn from them"
         if "draws" in self.needs and (self.candidates.kind == "beam" or self.with_reference):
-            raise ValueError(
+            return (
                 f"{self.objective.kind} learns from the policy's own draws: beams and references "
                 "would mislead it; use candidates of kind sample and with_reference: false, or one "
                 "of mrt, margin, best_of_n, dpo"
             )
-        return self
+        return None
 
-    @model_validator(mode="after")
-    def _candidates_can_be_compared(self) -> "FinetuneSettings":
+    def _incomparable(self) -> str | None:
+        """Say what is wrong where a source has no two candidates."""
         baseline = getattr(self.objective, "baseline", None)
-        alone = baseline in {"none", "greedy", "critic"} or self.objective.kind == "ppo"
-        if self.candidates.num_candidates + self.with_reference == 1 and not alone:
-            raise ValueError(
+        alone = baseline in {"none", "greedy", "critic"}
+        alone = alone or self.objective.kind in {"ppo", "evolution"}
+        if self.candidates.candidates + self.with_reference == 1 and not alone:
+            return (
                 "this objective or baseline compares the candidates of a source: it needs "
                 "candidates.num_candidates of 2 or more"
             )
-        return self
+        return None
 
-    @model_validator(mode="after")
-    def _credit_reaches_tokens(self) -> "FinetuneSettings":
+    def _undivided(self) -> str | None:
+        """Say what is wrong where credit cannot reach tokens."""
         if self.credit.kind == "uniform":
-            return self
+            return None
         if self.objective.kind not in {"reinforce", "grpo", "ppo", "mixer"}:
-            raise ValueError(
-                f"{self.objective.kind} looks at whole candidates: credit can only be uniform"
-            )
+            return f"{self.objective.kind} looks at whole candidates: credit can only be uniform"
         if self.credit.kind == "reward_to_go" and "greedy" in self.needs:
-            raise ValueError(
+            return (
                 "the greedy baseline is one number for the whole output; with reward_to_go take "
                 "leave_one_out, mean, critic or none"
             )
-        return self
+        return None
+
+    def _unsearched(self) -> str | None:
+        """Say what is wrong where evolution is to do what needs a gradient."""
+        if self.objective.kind != "evolution":
+            return None
+        terms = self.learns_from_references or self.entropy_weight > 0.0 or self.with_reference
+        if terms or self.steps_per_round > 1 or self.silent_sources == "resample":
+            return (
+                "evolution knows the rewards of what the policy writes and nothing else: "
+                "likelihood_weight and entropy_weight are 0, with_reference is false, "
+                "steps_per_round is 1, and silent_sources is keep or skip"
+            )
+        if self.divergence.weight > 0.0 and self.divergence.where == "loss":
+            return "evolution has no loss; take divergence.where: reward"
+        return None
 
     @property
     def needs(self) -> frozenset[Need]:
         """What the objective asks for."""
+        if isinstance(self.objective, EvolutionSettings):
+            return frozenset()
         return build_objective(self.objective).needs
+
+    @property
+    def learns_from_pool(self) -> bool:
+        """Whether the first round can learn from the candidates of the pool."""
+        return "prefix" not in self.needs and self.objective.kind != "evolution"
+
+    @property
+    def pool_kind(self) -> Literal["sample", "beam"]:
+        """Kind of the pool's candidates that are learnt from, and that tell silent sources."""
+        return "beam" if self.candidates.kind == "beam" else "sample"
+
+    def resolved(self) -> list["ResolvedPhase"]:
+        """Give each phase its whole settings.
+
+        Raises:
+            ValueError: a phase's settings do not fit together.
+        """
+        if not self.phases:
+            return [ResolvedPhase(settings=self, evaluator=None, carries_optimiser=True)]
+        return [self._resolve(place, phase) for place, phase in enumerate(self.phases)]
+
+    def _resolve(self, place: int, phase: PhaseSettings) -> "ResolvedPhase":
+        whole = self.model_dump(exclude={"phases"})
+        named = phase.model_dump(exclude_none=True)
+        named.pop("evaluator", None)
+        state = named.pop("optimiser_state")
+        for name, section in (
+            ("learning_rate", "optimiser"),
+            ("temperature", "candidates"),
+            ("patience", "validation"),
+        ):
+            if name in named:
+                whole[section][name] = named.pop(name)
+        try:
+            settings = FinetuneSettings.model_validate(whole | named)
+        except ValidationError as error:
+            problem = error.errors()[0]
+            path = ".".join(str(part) for part in (place, *problem["loc"]))
+            message = problem["msg"].removeprefix("Value error, ")
+            raise ValueError(f"phases.{path}: {message}") from None
+        return ResolvedPhase(
+            settings=settings, evaluator=phase.evaluator, carries_optimiser=state == "carry"
+        )
 
     def likelihood_weight_at(self, update: int) -> float:
         """Give the weight of the likelihood after so many updates."""
@@ -113,7 +227,7 @@ class FinetuneSettings(Settings):
             SettingsError: the pool has no candidates of the kind that is learnt from, or the
                 baseline is greedy, and the pool has no greedy outputs.
         """
-        kind = self.candidates.kind
+        kind = self.pool_kind
         if not pool.names(kind):
             raise SettingsError(
                 f"finetune.candidates are of kind {kind}, but generate.strategies has no strategy "
@@ -125,3 +239,15 @@ class FinetuneSettings(Settings):
                 "finetune.objective.baseline is greedy, but generate.strategies has no strategy of "
                 "kind greedy; add greedy: {kind: greedy}"
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedPhase:
+    """A phase with all that fine-tuning's settings say and it leaves out."""
+
+    settings: FinetuneSettings
+    """Of this phase alone; it has no phases."""
+    evaluator: EvaluatorSettings | None
+    """What it is rewarded by; None: what the policy is named after."""
+    carries_optimiser: bool
+    """Whether the optimiser's moments come over from the phase before."""

@@ -1,7 +1,7 @@
-"""Rounds in, a better policy out."""
+"""Phases in, a better policy out."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -9,10 +9,14 @@ import torch
 from torch import Tensor
 
 from goa.checkpoints import Checkpoints
-from goa.rollouts.rollout import Rounds
+from goa.errors import TrainingError
+from goa.objectives.head import Head
+from goa.policies.policy import Policy
+from goa.trainer.anchor import Anchor
+from goa.trainer.collapse import CollapseSettings, find_collapse
 from goa.trainer.optimiser import Optimiser, head_parameters
 from goa.trainer.settings import OptimiserSettings, ValidationSettings
-from goa.trainer.update import Updater
+from goa.trainer.update import NotFiniteError, Totals
 
 WEIGHTS, BEST = "weights.", "best."
 
@@ -36,120 +40,253 @@ class Watcher(Protocol):
     def record(self, update: int, values: Mapping[str, float]) -> None:
         """Hear numbers to keep."""
 
+    def say(self, text: str) -> None:
+        """Hear something that whoever looks at the run should know."""
+
+
+class Learner(Protocol):
+    """Moves a policy, round by round."""
+
+    heads: Sequence[Head]
+    """What is trained beside the policy."""
+
+    def __len__(self) -> int:
+        """Count the rounds."""
+
+    def learn(self, index: int, optimiser: Optimiser) -> Totals:
+        """Do one round; give its diagnostics.
+
+        Equal index and weights move the policy alike; indices only go up.
+
+        Raises:
+            NotFiniteError: the loss or a gradient is not finite.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """A span of training with one way to learn and one way to look."""
+
+    learner: Learner
+    """Does the rounds."""
+    validate: Callable[[], Validation]
+    """Looks at the policy as it is."""
+    optimiser: OptimiserSettings
+    """How steps are taken."""
+    validation: ValidationSettings
+    """When to look, and when to stop."""
+    collapse: CollapseSettings | None = None
+    """What counts as a collapse; None: nothing does."""
+    carries_optimiser: bool = True
+    """Whether the optimiser starts with the moments that the phase before left it with."""
+
 
 @dataclass(slots=True, kw_only=True)
 class TrainingState:
     """Where a run stands: all of it goes into a checkpoint."""
 
     update: int = 0
-    """Updates done."""
+    """Updates done, over all phases."""
+    phase: int = 0
+    """The phase under way, from 0."""
+    phase_start: int = 0
+    """Updates that were done when it began."""
     best_score: float = -math.inf
-    """The best validation score so far."""
+    """The best validation score of this phase so far."""
     best_update: int = 0
     """When it was reached."""
     looks_since_best: int = 0
     """Looks at the validation split since then."""
+    restorations: int = 0
+    """How often the policy collapsed in this phase, and the best one was taken back."""
+    first_entropy: float | None = None
+    """Entropy at this phase's first look after its start, in nats per token."""
     divergence_weight: float | None = None
     """What the divergence costs now, where it is steered; None before the first update."""
     rows: list[dict[str, float]] = field(default_factory=list)
     """What was recorded, one mapping a look, ``update`` first."""
 
+    def begin_next_phase(self) -> None:
+        """Forget what is of one phase alone."""
+        self.phase, self.phase_start = self.phase + 1, self.update
+        self.best_score, self.best_update = -math.inf, self.update
+        self.looks_since_best, self.restorations, self.first_entropy = 0, 0, None
+
 
 class Trainer:
-    """Trains a policy on rounds; one round is one update."""
+    """Trains a policy through phases; each ends with its best policy, where the next begins."""
 
-    def __init__(self, updater: Updater, settings: OptimiserSettings) -> None:
-        self.updater = updater
-        self.settings = settings
-        self.policy = updater.policy
-        self.parameters = {
-            name: weight
-            for name, weight in self.policy.model.named_parameters()
-            if weight.requires_grad
-        }
-        self.head_parameters = head_parameters(updater.heads)
-
-    def run(
+    def __init__(
         self,
-        rounds: Rounds,
-        validate: Callable[[], Validation],
-        validation: ValidationSettings,
-        checkpoints: Checkpoints,
-        watcher: Watcher,
-    ) -> TrainingState:
+        policy: Policy,
+        phases: Sequence[Callable[[], Phase]],
+        anchor: Anchor | None = None,
+    ) -> None:
+        """Set the trainer up.
+
+        Args:
+            policy: trained in place.
+            phases: each is made when it begins.
+            anchor: whose steered weight is part of the state, where there is one.
+        """
+        self.policy = policy
+        self.phases = phases
+        self.anchor = anchor
+        self.parameters: dict[str, Tensor] = {
+            name: weight for name, weight in policy.model.named_parameters() if weight.requires_grad
+        }
+
+    def run(self, checkpoints: Checkpoints, watcher: Watcher) -> TrainingState:
         """Train from the newest checkpoint, or from the start; end with the best policy.
 
         Raises:
-            TrainingError: the loss or a gradient is not finite.
+            TrainingError: the loss, a gradient or a weight is not finite; the batch is saved.
         """
-        optimiser = Optimiser(self.parameters, self.settings, len(rounds), self.updater.heads)
-        state, best = self._resume(checkpoints, optimiser)
-        if state.update == 0:
-            best = self._look(state, best, {}, validate)
-            watcher.record(0, state.rows[-1])
-        means = _Means()
-        while state.update < len(rounds) and not _patience_is_over(state, validation):
-            rollout = rounds[state.update]
-            means.add(self.updater.update(rollout, optimiser, state.update))
-            means.add({name: (value, 1.0) for name, value in rollout.diagnostics.items()})
-            state.update += 1
-            watcher.advance(state.update, means.note())
-            if state.update % validation.every == 0 or state.update == len(rounds):
-                best = self._look(state, best, means.take(), validate)
-                watcher.record(state.update, state.rows[-1])
-                self._save(checkpoints, state, best, optimiser)
-        _load(self.parameters, best)
-        self.policy.model.eval()
-        return state
-
-    def _look(
-        self,
-        state: TrainingState,
-        best: dict[str, Tensor],
-        means: Mapping[str, float],
-        validate: Callable[[], Validation],
-    ) -> dict[str, Tensor]:
-        """Validate, note it, and return the best weights so far."""
-        self.policy.model.eval()
-        seen = validate()
-        state.rows.append({"update": state.update, **means, **seen.values})
-        if seen.score <= state.best_score:
-            state.looks_since_best += 1
-            return best
-        state.best_score, state.best_update = seen.score, state.update
-        state.looks_since_best = 0
-        return {name: tensor.detach().clone() for name, tensor in self.parameters.items()}
-
-    def _save(
-        self,
-        checkpoints: Checkpoints,
-        state: TrainingState,
-        best: Mapping[str, Tensor],
-        optimiser: Optimiser,
-    ) -> None:
-        weights = self.parameters | self.head_parameters
-        tensors = {WEIGHTS + name: tensor for name, tensor in weights.items()}
-        tensors |= {BEST + name: tensor for name, tensor in best.items()}
-        if self.updater.anchor is not None:
-            state.divergence_weight = self.updater.anchor.weight
-        values = {name: getattr(state, name) for name in TrainingState.__slots__}
-        checkpoints.save(state.update, tensors | optimiser.tensors(), values)
-
-    def _resume(
-        self, checkpoints: Checkpoints, optimiser: Optimiser
-    ) -> tuple[TrainingState, dict[str, Tensor]]:
         checkpoint = checkpoints.latest()
-        if checkpoint is None:
-            return TrainingState(), {}
-        named = checkpoint.tensors
-        weights = self.parameters | self.head_parameters
-        _load(weights, {name: named[WEIGHTS + name] for name in weights})
-        optimiser.restore(named)
-        best = {name: named[BEST + name].to(self.policy.device) for name in self.parameters}
-        state = TrainingState(**checkpoint.state)
-        if self.updater.anchor is not None and state.divergence_weight is not None:
-            self.updater.anchor.weight = state.divergence_weight
-        return state, best
+        state = TrainingState() if checkpoint is None else TrainingState(**checkpoint.state)
+        if self.anchor is not None and state.divergence_weight is not None:
+            self.anchor.weight = state.divergence_weight
+        kept: Mapping[str, Tensor] = {} if checkpoint is None else checkpoint.tensors
+        while True:
+            course = _Course(self, self.phases[state.phase](), state, kept)
+            course.run(checkpoints, watcher)
+            if state.phase + 1 == len(self.phases):
+                return state
+            kept = course.optimiser.tensors()
+            state.begin_next_phase()
+
+
+class _Course:
+    """One phase under way."""
+
+    def __init__(
+        self, trainer: Trainer, phase: Phase, state: TrainingState, kept: Mapping[str, Tensor]
+    ) -> None:
+        """Begin a phase, or go on with it.
+
+        Args:
+            trainer: whose policy it is.
+            phase: what to do.
+            state: where the run stands; changed as it goes.
+            kept: a checkpoint's tensors, or the optimiser's of the phase before.
+        """
+        self.trainer = trainer
+        self.phase = phase
+        self.state = state
+        self.policy = trainer.policy
+        self.weights = trainer.parameters | head_parameters(phase.learner.heads)
+        self.optimiser = Optimiser(
+            trainer.parameters, phase.optimiser, len(phase.learner), phase.learner.heads
+        )
+        self.best: dict[str, Tensor] = {}
+        self.means = _Means()
+        if self._is_under_way:
+            _load(self.weights, {name: kept[WEIGHTS + name] for name in self.weights})
+            device = self.policy.device
+            self.best = {name: kept[BEST + name].to(device) for name in trainer.parameters}
+            self.optimiser.restore(kept)
+            self.optimiser.slow_down(state.restorations)
+        elif phase.carries_optimiser:
+            self.optimiser.restore(kept)
+
+    @property
+    def _is_under_way(self) -> bool:
+        return self.state.best_score > -math.inf
+
+    def run(self, checkpoints: Checkpoints, watcher: Watcher) -> None:
+        """Go through the rounds that are left; end with the best policy."""
+        state, every, start = self.state, self.phase.validation.every, self.state.phase_start
+        end = start + len(self.phase.learner)
+        if not self._is_under_way:
+            self._look()
+            watcher.record(state.update, state.rows[-1])
+        while state.update < end and not self._is_over():
+            self._learn(checkpoints)
+            state.update += 1
+            watcher.advance(state.update, self.means.note())
+            if (state.update - start) % every == 0 or state.update == end:
+                self._look()
+                self._watch_for_collapse(watcher)
+                watcher.record(state.update, state.rows[-1])
+                self._save(checkpoints)
+        _load(self.trainer.parameters, self.best)
+        self.policy.model.eval()
+
+    def _is_over(self) -> bool:
+        """Say whether more looks without a better one are pointless."""
+        patience, collapse = self.phase.validation.patience, self.phase.collapse
+        if collapse is not None and self.state.restorations > collapse.restorations:
+            return True
+        return patience is not None and self.state.looks_since_best >= patience
+
+    def _learn(self, checkpoints: Checkpoints) -> None:
+        index = self.state.update - self.state.phase_start
+        try:
+            self.means.add(self.phase.learner.learn(index, self.optimiser))
+        except NotFiniteError as error:
+            path = checkpoints.keep_evidence(f"update-{self.state.update + 1}", error.batch)
+            raise TrainingError(
+                f"update {self.state.update + 1}: {error}; lower the learning rate, or look at the "
+                f"evaluator's rewards; the batch is in {path}"
+            ) from None
+
+    def _look(self) -> None:
+        """Validate, note it, and keep the weights if they are the best so far."""
+        state = self.state
+        self.policy.model.eval()
+        seen, means = self.phase.validate(), self.means.take()
+        state.rows.append({"update": state.update, **means, **seen.values})
+        if state.first_entropy is None:
+            state.first_entropy = means.get("entropy")
+        if seen.score > state.best_score:
+            state.best_score, state.best_update = seen.score, state.update
+            state.looks_since_best = 0
+            self.best = {
+                name: weight.detach().clone() for name, weight in self.trainer.parameters.items()
+            }
+        else:
+            state.looks_since_best += 1
+        self._score = seen.score
+
+    def _watch_for_collapse(self, watcher: Watcher) -> None:
+        """Take the best policy back where this one has collapsed, and go on more slowly."""
+        state, row = self.state, self.state.rows[-1]
+        if self.phase.collapse is None:
+            return
+        found = find_collapse(
+            self.phase.collapse,
+            score=(self._score, state.best_score),
+            entropy=(row.get("entropy"), state.first_entropy),
+        )
+        row["collapsed"] = float(found is not None)
+        if found is not None:
+            state.restorations += 1
+            _load(self.trainer.parameters, self.best)
+            self.optimiser.forget()
+            self.optimiser.slow_down(state.restorations)
+            watcher.say(
+                f"update {state.update}: {found}; the policy of update {state.best_update} is "
+                "taken back, and the learning rate halved"
+            )
+
+    def _save(self, checkpoints: Checkpoints) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            TrainingError: a weight is not finite.
+        """
+        broken = [name for name, weight in self.weights.items() if not weight.isfinite().all()]
+        if broken:
+            raise TrainingError(
+                f"update {self.state.update}: the weights {broken[0]} are not finite; lower the "
+                "learning rate. The checkpoint before is kept"
+            )
+        tensors = {WEIGHTS + name: weight for name, weight in self.weights.items()}
+        tensors |= {BEST + name: weight for name, weight in self.best.items()}
+        if self.trainer.anchor is not None:
+            self.state.divergence_weight = self.trainer.anchor.weight
+        values = {name: getattr(self.state, name) for name in TrainingState.__slots__}
+        checkpoints.save(self.state.update, tensors | self.optimiser.tensors(), values)
 
 
 class _Means:
@@ -179,7 +316,3 @@ def _load(parameters: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> Non
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(values[name])
-
-
-def _patience_is_over(state: TrainingState, validation: ValidationSettings) -> bool:
-    return validation.patience is not None and state.looks_since_best >= validation.patience

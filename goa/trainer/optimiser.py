@@ -26,6 +26,7 @@ class Optimiser:
         self.names = [*parameters, *head_parameters(heads)]
         self.settings = settings
         self.total_updates = total_updates
+        self._factor = 1.0
         groups: list[dict[str, Any]] = [{"params": list(parameters.values())}]
         groups += [
             {"params": list(head.network.parameters()), "lr": head.learning_rate} for head in heads
@@ -52,7 +53,7 @@ class Optimiser:
             for group in self.adam.param_groups
         ]
         if all(map(math.isfinite, [norm, *others])):
-            self.adam.param_groups[0]["lr"] = self.learning_rate(update)
+            self.adam.param_groups[0]["lr"] = self._factor * self.learning_rate(update)
             self.adam.step()
         else:
             norm = math.nan
@@ -69,6 +70,14 @@ class Optimiser:
         if self.settings.schedule == "inverse_sqrt":
             return float(peak * (max(1, warmup) / (update + 1)) ** 0.5)
         return peak
+
+    def slow_down(self, times: int) -> None:
+        """Halve the model's learning rates so many times."""
+        self._factor = 0.5**times
+
+    def forget(self) -> None:
+        """Drop the moments: what comes next is unlike what was before."""
+        self.adam.state.clear()
 
     def tensors(self) -> dict[str, Tensor]:
         """Give the state by name, as tensors, for a checkpoint."""

@@ -1,5 +1,7 @@
 """What the best policy of fine-tuning is chosen by."""
 
+from collections.abc import Mapping
+
 from goa.data.corpus import Corpus
 from goa.decoding.generation import generate
 from goa.decoding.settings import GreedySettings
@@ -11,32 +13,33 @@ from goa.trainer.validation import batches
 
 
 class RewardValidation:
-    """Mean reward of the greedy outputs."""
+    """Mean reward of the greedy outputs, by one or several evaluators; the last one decides."""
 
     def __init__(
         self,
         policy: Policy,
-        evaluator: Evaluator,
+        evaluators: Mapping[str, Evaluator],
         corpus: Corpus,
         num_sources: int | None,
         max_tokens: int,
     ) -> None:
         self.policy = policy
-        self.evaluator = evaluator
+        self.evaluators = evaluators
         self.corpus = corpus
         self.num_sources = min(num_sources or len(corpus), len(corpus))
         self.strategy = GreedySettings(kind="greedy", max_tokens=max_tokens)
 
     def __call__(self) -> Validation:
         """Look at the validation split with the policy as it is now."""
-        total, length = 0.0, 0
+        totals, length = dict.fromkeys(self.evaluators, 0.0), 0
         for examples in batches(self.corpus, self.num_sources):
             sources = self.policy.tokenize_sources([example.source for example in examples])
             keys = [example.id for example in examples]
             written = generate(self.policy, sources, self.strategy, 0, keys)
-            rewards, _ = reward(self.evaluator, examples, written.texts)
-            total += sum(row[0] for row in rewards)
+            for name, evaluator in self.evaluators.items():
+                rewards, _ = reward(evaluator, examples, written.texts)
+                totals[name] += sum(row[0] for row in rewards)
             length += int(written.mask.sum())
-        mean = total / self.num_sources
-        values = {"validation_reward": mean, "validation_length": length / self.num_sources}
-        return Validation(score=mean, values=values)
+        means = {name: total / self.num_sources for name, total in totals.items()}
+        values = means | {"validation_length": length / self.num_sources}
+        return Validation(score=list(means.values())[-1], values=values)

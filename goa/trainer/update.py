@@ -1,23 +1,40 @@
 """One update: a rollout in, a step of the optimiser out."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
-from goa.errors import TrainingError
 from goa.objectives.contract import Batch, Need, Objective
 from goa.objectives.divergence import Divergence, kl_estimate
 from goa.objectives.head import Head
 from goa.policies.policy import Policy, WantedEntropy
 from goa.randomness import derive_seed
-from goa.rollouts.rollout import Rollout
+from goa.rollouts.rollout import Rollout, Rounds
 from goa.trainer.anchor import Anchor
 from goa.trainer.optimiser import Optimiser
 
 Totals = dict[str, tuple[float, float]]
 """Diagnostics by name as (sum, weight)."""
+
+
+class NotFiniteError(Exception):
+    """Training has met a number that is none; carries the batch it met it in."""
+
+    def __init__(self, message: str, rollout: Rollout) -> None:
+        super().__init__(message)
+        self.batch: Mapping[str, Tensor] = {
+            "sources": rollout.sources.ids,
+            "sources_mask": rollout.sources.mask,
+            **{
+                name: value
+                for name in (field.name for field in dataclasses.fields(rollout))
+                if isinstance(value := getattr(rollout, name), Tensor)
+            },
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +88,9 @@ class Updater:
         """
         self.policy = policy
         self.aims = list(aims)
-        self.heads = [aim.objective for aim in aims if isinstance(aim.objective, Head)]
+        self.heads: Sequence[Head] = [
+            aim.objective for aim in aims if isinstance(aim.objective, Head)
+        ]
         self.seed = seed
         self.dropout = dropout
         self.anchor = anchor
@@ -87,28 +106,41 @@ class Updater:
         No step is taken where nothing is to be learnt: no aim has any weight.
 
         Raises:
-            TrainingError: the loss or a gradient is not finite.
+            NotFiniteError: the loss or a gradient is not finite.
         """
         self.policy.model.train(self.dropout)
-        if self.anchor is not None:
-            rollout = self.anchor.attach(rollout, optimiser.settings.tokens_per_pass)
+        rollout = self.attach(rollout, optimiser.settings.tokens_per_pass)
         shares = self._shares(rollout, update)
         totals: Totals = {}
         for turn in range(self.steps_per_round):
             torch.manual_seed(derive_seed(self.seed, "dropout", update, turn) % 2**63)
             loss = self._accumulate(rollout, shares, optimiser.settings.tokens_per_pass, totals)
             if not math.isfinite(loss):
-                raise TrainingError(
-                    f"the loss of update {update + 1} is {loss}: not finite; "
-                    "lower the learning rate, or look at the evaluator's rewards"
-                )
+                raise NotFiniteError(f"the loss is {loss}", rollout)
             norm = optimiser.step(update)  # none, where no weight has a gradient
             if not math.isfinite(norm):
-                raise TrainingError(f"a gradient of update {update + 1} is not finite")
+                raise NotFiniteError("a gradient is not finite", rollout)
             _add(totals, {"loss": (loss, 1.0), "grad_norm": (norm, 1.0)})
         if self.anchor is not None:
             kl, count = totals["kl"]
-            self.anchor.steer(kl / count)
+            self.steer(kl / count)
+        return totals
+
+    def attach(self, rollout: Rollout, tokens_per_pass: int) -> Rollout:
+        """Put the anchor's log-probs, and its price, into a rollout, where there is an anchor."""
+        return rollout if self.anchor is None else self.anchor.attach(rollout, tokens_per_pass)
+
+    def steer(self, kl: float) -> None:
+        """Tell the anchor, where there is one, how far the policy has moved, in nats."""
+        if self.anchor is not None:
+            self.anchor.steer(kl)
+
+    @torch.no_grad()
+    def measure(self, rollout: Rollout, tokens_per_pass: int) -> Totals:
+        """Measure what a step on an attached rollout would, and take none."""
+        totals: Totals = {}
+        for part in rollout.cut(tokens_per_pass):
+            _add(totals, _measure(self._score(part, frozenset())))
         return totals
 
     def _accumulate(
@@ -180,6 +212,26 @@ class Updater:
             for head in self.heads:
                 batch = head.fill(batch)
         return batch
+
+
+class RolloutLearner:
+    """Learns from rollouts, each made when its turn comes."""
+
+    def __init__(self, rounds: Rounds, updater: Updater) -> None:
+        self.rounds = rounds
+        self.updater = updater
+        self.heads: Sequence[Head] = updater.heads
+
+    def __len__(self) -> int:
+        """Count the rounds."""
+        return len(self.rounds)
+
+    def learn(self, index: int, optimiser: Optimiser) -> Totals:
+        """Make the rollout of one round, and learn from it."""
+        rollout = self.rounds[index]
+        totals = self.updater.update(rollout, optimiser, index)
+        _add(totals, {name: (value, 1.0) for name, value in rollout.diagnostics.items()})
+        return totals
 
 
 def _measure(batch: Batch) -> Totals:

@@ -8,17 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from goa.evaluators.bleu import BleuSettings
+from goa.evaluators.chrf import ChrfSettings
 from goa.evaluators.contract import Evaluator, checked_score
-from goa.evaluators.table import (
-    BleuSettings,
-    ChrfSettings,
-    DistinctSettings,
-    Rewarding,
-    RougeSettings,
-    RuleSettings,
-    TerSettings,
-    build_evaluator,
-)
+from goa.evaluators.distinct import DistinctSettings
+from goa.evaluators.mix import MixPartSettings, MixSettings
+from goa.evaluators.rouge import RougeSettings
+from goa.evaluators.rule import RuleSettings
+from goa.evaluators.table import Rewarding, build_evaluator
+from goa.evaluators.ter import TerSettings
 from goa.records import Example, Sample
 
 KINDS: dict[str, Rewarding] = {
@@ -31,6 +29,13 @@ KINDS: dict[str, Rewarding] = {
     "rougeLsum": RougeSettings(variant="rougeLsum", measure="recall"),
     "rule": RuleSettings(against="both"),
     "distinct": DistinctSettings(),
+    "mix": MixSettings(
+        kind="mix",
+        parts={
+            "bleu": MixPartSettings(weight=2.0, evaluator=BleuSettings()),
+            "rule": MixPartSettings(evaluator=RuleSettings()),
+        },
+    ),
 }
 LONG = {
     "one word": "a" * 100_000,

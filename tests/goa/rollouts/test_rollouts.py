@@ -18,11 +18,12 @@ from goa.evaluators.contract import Evaluator
 from goa.policies.policy import Policy, Tokens
 from goa.records import Example, Sample, Scores
 from goa.rollouts import references
-from goa.rollouts.candidates import CandidateRounds, CandidateWriter, RolloutNeeds, RoundPlan
+from goa.rollouts.candidates import CandidateWriter, RolloutNeeds
 from goa.rollouts.credits import reward_gains
 from goa.rollouts.pooled import PoolChoice, start_from_pool
 from goa.rollouts.references import ReferenceRounds, references_of
 from goa.rollouts.rollout import Rollout
+from goa.rollouts.rounds import CandidateRounds, RoundPlan
 from tests.conftest import SENTENCES
 
 STRATEGY = SampleSettings(kind="sample", num_candidates=3, max_tokens=6)
@@ -343,7 +344,8 @@ def test_the_first_round_takes_sources_with_signal_and_their_own_log_probs(
 ) -> None:
     start = start_from_pool(policy, corpus, *pool(speaking), CHOICE)
     rollout = start.rollout
-    assert start.num_sources == 10
+    assert len(start.spreads) == 10
+    assert start.spreads["train-1"] == pytest.approx(np.std([0.0, 0.3, 0.6]))
     assert start.silent == {f"train-{index}" for index in (0, 2, 4, 6, 8)}
     assert rollout.rewards is not None
     assert rollout.log_probs is not None
@@ -387,10 +389,10 @@ def test_later_rounds_leave_silent_sources_out_and_can_be_resumed(
 ) -> None:
     start = start_from_pool(policy, corpus, *pool(speaking), CHOICE)
     writer = CandidateWriter(policy, LengthEvaluator(), STRATEGY, RolloutNeeds())
-    plan = RoundPlan(num_rounds=6, sources_per_round=3, seed=1)
+    plan = RoundPlan(num_rounds=6, sources_per_round=3, seed=1, silent=start.silent)
 
     def rounds(first: Rollout | None = start.rollout) -> CandidateRounds:
-        return CandidateRounds(writer, corpus, first, start.silent, plan)
+        return CandidateRounds(writer, corpus, first, plan)
 
     assert rounds()[0] is start.rollout
     through = rounds()

@@ -118,3 +118,85 @@ def test_candidates_begin_like_references_for_mixer_alone() -> None:
     assert mixer.prefix_share is not None
     assert [mixer.prefix_share(index) for index in (0, 100)] == [0.75, 0.0]
     assert FinetuneSettings.model_validate({"objective": OBJECTIVE}).prefix_share is None
+
+
+def test_a_phase_changes_what_it_names_and_keeps_the_rest() -> None:
+    settings = FinetuneSettings.model_validate(
+        {
+            "objective": OBJECTIVE,
+            "rounds": 50,
+            "sources_per_round": 7,
+            "optimiser": {"learning_rate": 0.001, "warmup_updates": 3},
+            "validation": {"every": 5, "patience": 2},
+            "phases": [
+                {},
+                {
+                    "objective": {"kind": "mrt"},
+                    "evaluator": {"kind": "rule"},
+                    "rounds": 9,
+                    "learning_rate": 0.01,
+                    "temperature": 0.5,
+                    "patience": 4,
+                    "likelihood_weight": {"start": 1.0, "end": 0.0, "rounds": 3},
+                    "optimiser_state": "reset",
+                },
+            ],
+        }
+    )
+    first, second = settings.resolved()
+    assert first.settings == settings.model_copy(update={"phases": []})
+    assert (first.evaluator, first.carries_optimiser) == (None, True)
+    found = second.settings
+    assert found.objective.kind == "mrt"
+    assert second.evaluator is not None
+    assert second.evaluator.kind == "rule"
+    assert not second.carries_optimiser
+    assert (found.rounds, found.sources_per_round) == (9, 7)
+    assert (found.optimiser.learning_rate, found.optimiser.warmup_updates) == (0.01, 3)
+    assert found.candidates.kind == "sample"
+    assert found.candidates.temperature == 0.5
+    assert (found.validation.patience, found.validation.every) == (4, 5)
+    assert found.likelihood_weight_at(0) == 1.0
+
+
+def test_without_phases_there_is_one() -> None:
+    settings = FinetuneSettings.model_validate({"objective": OBJECTIVE})
+    assert [phase.settings for phase in settings.resolved()] == [settings]
+
+
+@pytest.mark.parametrize(
+    ("phase", "message"),
+    [
+        ({"objective": {"kind": "mrt"}, "credit": {"kind": "attention"}}, "phases.1: mrt looks at"),
+        ({"temperature": 0.5}, "phases.1.candidates.beam.temperature: Extra inputs"),
+    ],
+)
+def test_a_phase_that_does_not_fit_together_is_named(phase: dict[str, Any], message: str) -> None:
+    whole = {"objective": {"kind": "mrt"}, "candidates": BEAMS, "phases": [{}, phase]}
+    with pytest.raises(ValueError, match=message):
+        FinetuneSettings.model_validate(whole)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"likelihood_weight": 0.1},
+        {"entropy_weight": 0.1},
+        {"steps_per_round": 2},
+        {"with_reference": True},
+        {"silent_sources": "resample"},
+        {"divergence": {"weight": 0.1, "where": "loss"}},
+    ],
+)
+def test_evolution_knows_rewards_alone(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="evolution (knows|has no loss)"):
+        FinetuneSettings.model_validate({"objective": {"kind": "evolution"}, **changes})
+
+
+def test_evolution_learns_from_greedy_outputs_and_others_do_not() -> None:
+    greedy = {"candidates": {"kind": "greedy"}}
+    settings = FinetuneSettings.model_validate({"objective": {"kind": "evolution"}, **greedy})
+    assert not settings.learns_from_pool
+    assert settings.pool_kind == "sample"
+    with pytest.raises(ValueError, match="only evolution can learn"):
+        FinetuneSettings.model_validate({"objective": {"kind": "mrt"}, **greedy})

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from goa.errors import TrainingError
 from goa.objectives.best_of_n import BestOfN, BestOfNSettings
 from goa.objectives.contract import Batch, Objective
 from goa.objectives.dpo import Dpo, DpoSettings
@@ -21,7 +20,7 @@ from goa.rollouts.rollout import Rollout
 from goa.trainer.anchor import Anchor
 from goa.trainer.optimiser import Optimiser
 from goa.trainer.settings import DivergenceSettings, OptimiserSettings
-from goa.trainer.update import Aim, Updater
+from goa.trainer.update import Aim, NotFiniteError, Updater
 from tests.goa.trainer.conftest import candidates, references, weights
 
 LIKELIHOOD = Likelihood(LikelihoodSettings(kind="likelihood", label_smoothing=0.1))
@@ -224,7 +223,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_a_step(policy: Policy) ->
     before = weights(policy)
     with torch.no_grad():
         policy.model.get_parameter("model.shared.weight")[0] = math.nan
-    with pytest.raises(TrainingError, match="loss of update 1 is nan: not finite"):
+    with pytest.raises(NotFiniteError, match="the loss is nan"):
         make_updater(policy, LIKELIHOOD).update(references(policy), make_optimiser(policy), 0)
     name = "model.encoder.layers.0.fc1.weight"
     assert torch.equal(before[name], weights(policy)[name])

@@ -1,0 +1,21 @@
+"""The kinds of evaluators that stand alone: one line each, here and nowhere else.
+
+A new kind is a file with its settings model (a ``kind``, and ``build(name)``) beside its class, a
+line below, and its test.
+"""
+
+from goa.evaluators.bleu import BleuSettings
+from goa.evaluators.chrf import ChrfSettings
+from goa.evaluators.distinct import DistinctSettings
+from goa.evaluators.rouge import RougeSettings
+from goa.evaluators.rule import RuleSettings
+from goa.evaluators.ter import TerSettings
+
+Single = (
+    BleuSettings
+    | ChrfSettings
+    | TerSettings
+    | RougeSettings
+    | RuleSettings
+    | DistinctSettings
+)  # fmt: skip

@@ -1,0 +1,143 @@
+"""The phases of fine-tuning, made from their settings."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from goa.data.corpus import Corpus
+from goa.evaluators.contract import Evaluator
+from goa.evaluators.table import build_evaluator
+from goa.policies.policy import Policy
+from goa.randomness import derive_seed
+from goa.rollouts.candidates import CandidateWriter, RolloutNeeds
+from goa.rollouts.curriculum import Curriculum
+from goa.rollouts.pooled import PoolStart
+from goa.rollouts.rounds import CandidateRounds, RoundPlan
+from goa.trainer.aims import finetuning_aims
+from goa.trainer.anchor import Anchor
+from goa.trainer.evolution import Evolution, EvolutionSettings
+from goa.trainer.finetuning import FinetuneSettings, ResolvedPhase
+from goa.trainer.loop import Learner, Phase
+from goa.trainer.reward_validation import RewardValidation
+from goa.trainer.update import RolloutLearner, Updater
+
+REPLACEMENTS = 3
+"""How often a round asks for other sources in the place of silent ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Materials:
+    """What all phases work with."""
+
+    policy: Policy
+    """Trained in place."""
+    anchor: Anchor
+    """The policy as it was."""
+    evaluator: Evaluator
+    """What the policy is named after: the reward of every phase that names no other."""
+    train: Corpus
+    """Where sources come from."""
+    validation: Corpus
+    """What the best policy is chosen on."""
+    pool: PoolStart
+    """Candidates of the pretrained policy, with their rewards by ``evaluator``."""
+    seed: int
+    """Of every random choice."""
+
+
+def make_phases(settings: FinetuneSettings, materials: Materials) -> list[Callable[[], Phase]]:
+    """Make what makes each phase, when it begins."""
+    return [
+        lambda place=place, resolved=resolved: make_phase(place, resolved, materials)  # type: ignore[misc]
+        for place, resolved in enumerate(settings.resolved())
+    ]
+
+
+def make_phase(place: int, resolved: ResolvedPhase, materials: Materials) -> Phase:
+    """Make one phase.
+
+    Args:
+        place: the phase's, from 0.
+        resolved: its settings.
+        materials: what all phases work with.
+    """
+    settings, policy = resolved.settings, materials.policy
+    evaluator = materials.evaluator
+    if resolved.evaluator is not None:
+        evaluator = build_evaluator(f"phase_{place + 1}", resolved.evaluator)
+    seed = materials.seed if place == 0 else derive_seed(materials.seed, "phase", place) % 2**32
+    from_pool = place == 0 and resolved.evaluator is None
+    rounds = _rounds(settings, evaluator, materials, seed, from_pool=from_pool)
+    return Phase(
+        learner=_learner(settings, rounds, materials, seed),
+        validate=RewardValidation(
+            policy,
+            _looked_at(materials.evaluator, evaluator),
+            materials.validation,
+            settings.validation.num_sources,
+            settings.candidates.max_tokens,
+        ),
+        optimiser=settings.optimiser,
+        validation=settings.validation,
+        collapse=settings.collapse,
+        carries_optimiser=resolved.carries_optimiser,
+    )
+
+
+def _looked_at(named: Evaluator, of_phase: Evaluator) -> dict[str, Evaluator]:
+    """Name what is measured on the validation split; the phase's own evaluator decides."""
+    looked_at = {"validation_reward": named}
+    return looked_at if of_phase is named else {**looked_at, "validation_phase_reward": of_phase}
+
+
+def _learner(
+    settings: FinetuneSettings, rounds: CandidateRounds, materials: Materials, seed: int
+) -> Learner:
+    policy = materials.policy
+    updater = Updater(
+        policy,
+        finetuning_aims(settings, policy, seed),
+        seed,
+        dropout=False,
+        anchor=materials.anchor,
+        steps_per_round=settings.steps_per_round,
+    )
+    if isinstance(settings.objective, EvolutionSettings):
+        trained = {
+            name: weight for name, weight in policy.model.named_parameters() if weight.requires_grad
+        }
+        return Evolution(rounds, updater, trained, settings.objective, seed)
+    return RolloutLearner(rounds, updater)
+
+
+def _rounds(
+    settings: FinetuneSettings,
+    evaluator: Evaluator,
+    materials: Materials,
+    seed: int,
+    *,
+    from_pool: bool,
+) -> CandidateRounds:
+    needs = RolloutNeeds(
+        greedy="greedy" in settings.needs,
+        references=settings.learns_from_references,
+        reference_among_candidates=settings.with_reference,
+        credits=settings.credit.kind == "reward_to_go",
+        prefix_share=settings.prefix_share,
+    )
+    pool = materials.pool
+    writer = CandidateWriter(materials.policy, evaluator, settings.candidates, needs)
+    first = None
+    if from_pool and settings.learns_from_pool:
+        first = writer.complete(pool.rollout, pool.examples, seed)
+    curriculum = None
+    if settings.curriculum is not None:
+        curriculum = Curriculum(settings.curriculum, materials.train, pool.spreads)
+    plan = RoundPlan(
+        num_rounds=settings.rounds,
+        sources_per_round=settings.sources_per_round,
+        seed=seed,
+        silent=frozenset() if settings.silent_sources == "keep" else pool.silent,
+        curriculum=curriculum,
+        replacements=REPLACEMENTS if settings.silent_sources == "resample" else 0,
+    )
+    return CandidateRounds(writer, materials.train, first, plan)
