@@ -15,10 +15,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from goa.errors import CheckpointError
+from goa.errors import CheckpointError, excerpt
 
 KEEP = 2
-TENSORS, STATE = "tensors.safetensors", "state.json"
+SHOWN = 24
+"""Characters of a value that a difference shows: enough of a digest, and most parameters whole."""
+TENSORS, STATE, MADE_OF = "tensors.safetensors", "state.json", "made_of.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +40,18 @@ class Checkpoints:
 
     Use it as a context manager; the kernel frees the lock when the process ends, however it ends.
 
+    Args:
+        folder: where they lie.
+        made_of: what the run follows from, by name: parameters, and digests of files.
+
     Raises:
-        CheckpointError: another process holds the folder.
+        CheckpointError: another process holds the folder, or its checkpoints are of a run that
+            follows from something else.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, made_of: Mapping[str, str] | None = None) -> None:
         self.folder = folder
+        self.made_of = dict(made_of or {})
         self._lock: IO[str] | None = None
 
     def __enter__(self) -> "Checkpoints":
@@ -57,6 +65,15 @@ class Checkpoints:
                 f"{self.folder}: another process is training from these checkpoints; "
                 "wait for it or stop it"
             ) from None
+        found = made_of(self.folder)
+        if found is None:
+            _write_synced(self.folder / MADE_OF, json.dumps(self.made_of))
+        elif found != self.made_of:
+            self._lock.close()
+            raise CheckpointError(
+                f"{self.folder}: these checkpoints are of another run: "
+                f"{describe_difference(found, self.made_of)}; remove the folder to start afresh"
+            )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -115,6 +132,31 @@ class Checkpoints:
 
     def _folders(self) -> list[Path]:
         return sorted(path for path in self.folder.iterdir() if path.name.isdigit())
+
+
+def made_of(folder: Path) -> dict[str, str] | None:
+    """Say what the run whose checkpoints lie in a folder follows from; None: that is not known."""
+    try:
+        found = json.loads((folder / MADE_OF).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def describe_difference(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """Say in words what has changed between what two runs follow from."""
+    changes = []
+    for name in sorted(before.keys() | now.keys()):
+        one, other = before.get(name), now.get(name)
+        if one == other:
+            continue
+        if one is None:
+            changes.append(f"{name} is new")
+        elif other is None:
+            changes.append(f"{name} is gone")
+        else:
+            changes.append(f"{name} was {excerpt(one, SHOWN)}, is {excerpt(other, SHOWN)}")
+    return ", ".join(changes)
 
 
 def _read(folder: Path) -> Checkpoint | None:

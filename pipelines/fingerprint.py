@@ -3,7 +3,9 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from goa.errors import PipelineError
 from pipelines.graph import StageDefinition
@@ -15,13 +17,35 @@ def fingerprint(stage: StageDefinition, root: Path = Path()) -> str:
     Raises:
         PipelineError: a dependency is missing.
     """
-    parts = {
-        "cmd": stage.cmd,
-        "params": {path: dict(values) for path, values in stage.params.items()},
-        "dependencies": {str(path): digest(root / path) for path in stage.dependencies},
-    }
-    text = json.dumps(parts, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return fingerprint_of(made_of(stage, root))
+
+
+def fingerprint_of(parts: Mapping[str, str]) -> str:
+    """Digest what a stage follows from."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def made_of(stage: StageDefinition, root: Path = Path()) -> dict[str, str]:
+    """List what a stage follows from: its command, each parameter, each file or folder's digest.
+
+    Raises:
+        PipelineError: a dependency is missing.
+    """
+    parts = {"command": stage.cmd}
+    for values in stage.params.values():
+        parts |= dict(_flat(values))
+    for path in stage.dependencies:
+        parts[str(path)] = f"sha256:{digest(root / path)}"
+    return parts
+
+
+def _flat(values: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Name every value of nested mappings by its path; a list is one value."""
+    if isinstance(values, Mapping) and values:
+        for key, value in values.items():
+            yield from _flat(value, f"{name}.{key}" if name else str(key))
+    elif name:
+        yield name, json.dumps(values, sort_keys=True, default=str)
 
 
 def digest(path: Path) -> str:

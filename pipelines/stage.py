@@ -12,7 +12,7 @@ from typing import Any
 from goa.errors import GoaError
 from goa.tracking.progress import Progress
 from goa.tracking.spool import Spool
-from pipelines.fingerprint import fingerprint
+from pipelines.fingerprint import fingerprint_of, made_of
 from pipelines.graph import stage_definition
 
 PARAMS = Path("params.yaml")
@@ -26,12 +26,17 @@ class Stage:
 
     name: str
     """As in dvc.yaml: ``finetune@bleu``."""
-    fingerprint: str
-    """Of its command, its parameters and all it depends on, code included."""
+    made_of: Mapping[str, str]
+    """Its command, its parameters and the digests of all it depends on, code included, by name."""
     spool: Spool
     """Where it says how it goes."""
     progress: Progress
     """Shows long work."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Of what it is made of."""
+        return fingerprint_of(self.made_of)
 
     @property
     def checkpoints(self) -> Path:
@@ -69,11 +74,12 @@ def open_stage(name: str) -> Iterator[Stage]:
     """
     _silence_foreign_bars()
     try:
-        key = fingerprint(stage_definition(name))
+        parts = made_of(stage_definition(name))
+        key = fingerprint_of(parts)
         spool = Spool(STATE / "spool" / name / f"{key}.jsonl")
         done = STATE / "done" / name
         _remove(done)
-        yield Stage(name=name, fingerprint=key, spool=spool, progress=Progress(spool))
+        yield Stage(name=name, made_of=parts, spool=spool, progress=Progress(spool))
         done.parent.mkdir(parents=True, exist_ok=True)
         done.write_text(key, encoding="utf-8")
         _remove(STATE / "checkpoints" / name)

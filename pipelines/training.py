@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from goa.checkpoints import Checkpoints
+from goa.checkpoints import Checkpoints, describe_difference, made_of
 from goa.policies.storage import save_policy
 from goa.tracking.progress import Task
 from goa.tracking.spool import Spool
@@ -40,10 +40,23 @@ def train(stage: Stage, trainer: Trainer, num_rounds: int) -> TrainingState:
     Raises:
         GoaError: training cannot go on, or another process trains from these checkpoints.
     """
-    with Checkpoints(stage.checkpoints) as checkpoints:
+    with Checkpoints(stage.checkpoints, stage.made_of) as checkpoints:
         done = checkpoints.newest_step()
         with stage.progress.task(stage.name, num_rounds, "updates", done) as task:
-            return trainer.run(checkpoints, _Watcher(task, stage.spool, done))
+            watcher = _Watcher(task, stage.spool, done)
+            if done == 0 and (difference := _difference_from_before(stage)):
+                watcher.say(f"starting afresh, since the last try was another: {difference}")
+            return trainer.run(checkpoints, watcher)
+
+
+def _difference_from_before(stage: Stage) -> str | None:
+    """Say what has changed since the last try whose checkpoints are still there."""
+    others = [path for path in stage.checkpoints.parent.iterdir() if path != stage.checkpoints]
+    for folder in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True):
+        before = made_of(folder)
+        if before is not None and any(path.name.isdigit() for path in folder.iterdir()):
+            return describe_difference(before, stage.made_of)
+    return None
 
 
 def save_training(stage: Stage, trainer: Trainer, state: TrainingState, policy: str) -> None:

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -197,38 +198,90 @@ def test_dvc_repro_ends_with_the_same_lock(project: Path, tmp_path: Path) -> Non
     assert ours == theirs
 
 
+EVERYTHING_THAT_HAS_STATE = {
+    "divergence": {"weight": 0.05, "target": 0.5},
+    "likelihood_weight": {"start": 1.0, "end": 0.1, "rounds": 20},
+    "silent_sources": "resample",
+    "curriculum": {"by": "length", "start": 0.5, "rounds": 20},
+    "phases": [
+        {"objective": {"kind": "ppo"}, "credit": {"kind": "attention"}, "rounds": 20},
+        {"objective": {"kind": "mixer"}, "rounds": 10, "optimiser_state": "reset"},
+        {
+            "objective": {"kind": "evolution", "num_pairs": 2},
+            "rounds": 10,
+            "likelihood_weight": 0.0,
+        },
+    ],
+}
+
+
 @pytest.mark.long
-def test_a_stage_that_is_killed_goes_on_and_ends_with_the_same_policy(
+@pytest.mark.parametrize(
+    "finetune",
+    [{"rounds": 40}, EVERYTHING_THAT_HAS_STATE],
+    ids=["one phase", "everything that has state"],
+)
+def test_a_stage_killed_at_random_moments_ends_with_the_same_policy(
+    project: Path, tmp_path: Path, finetune: dict[str, Any]
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(project, folder)
+    change_params(folder, {"finetune": finetune})
+    argv = [sys.executable, "-m", "pipelines.finetune", "bleu"]
+    weights = folder / "out/policies/bleu/model.safetensors"
+    done = run(folder, *argv)
+    assert done.returncode == 0, done.stderr
+    expected, history = weights.read_bytes(), (folder / "out/history/bleu.csv").read_text()
+    shutil.rmtree(folder / "out/policies/bleu")
+
+    # Each life is a little longer than the one before, whatever the machine's speed.
+    moments, reached = random.Random(6), []
+    checkpoints = folder / ".goa/checkpoints/finetune@bleu"
+    environment = os.environ | {"PYTHONPATH": str(folder)}
+    for life in range(10):
+        started = subprocess.Popen(argv, cwd=folder, env=environment)
+        goal = max([*reached, 0]) + moments.randint(0, 2)
+        while newest(checkpoints) < goal and started.poll() is None:
+            time.sleep(0.01)
+        time.sleep(moments.random() * 0.3)
+        assert started.poll() is None, f"life {life} ended by itself"
+        started.kill()
+        started.wait()
+        reached.append(newest(checkpoints))
+        assert not weights.exists()
+    assert reached == sorted(reached)
+    assert 0 < reached[-1] < 40
+    assert run(folder, *argv).returncode == 0
+    assert weights.read_bytes() == expected
+    assert (folder / "out/history/bleu.csv").read_text() == history
+    assert not list(checkpoints.glob("*"))
+
+
+def newest(checkpoints: Path) -> int:
+    """Name the newest checkpoint's update; 0 if there is none."""
+    return max((int(path.name) for path in checkpoints.glob("*/0*")), default=0)
+
+
+@pytest.mark.long
+def test_a_stage_begun_with_other_parameters_says_what_is_other(
     project: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(project, folder)
     change_params(folder, {"finetune": {"rounds": 40}})
     argv = [sys.executable, "-m", "pipelines.finetune", "bleu"]
-    weights = folder / "out/policies/bleu/model.safetensors"
-    assert run(folder, *argv).returncode == 0
-    expected = weights.read_bytes()
-    shutil.rmtree(folder / "out/policies/bleu")
-
     environment = os.environ | {"PYTHONPATH": str(folder)}
     started = subprocess.Popen(argv, cwd=folder, env=environment)
-    checkpoints = folder / ".goa/checkpoints/finetune@bleu"
-    while not list(checkpoints.glob("*/0*")):
+    while newest(folder / ".goa/checkpoints/finetune@bleu") == 0:
         assert started.poll() is None
         time.sleep(0.05)
     started.kill()
     started.wait()
-    assert not weights.exists()
-    first = min(int(path.name) for path in checkpoints.glob("*/0*"))
-    assert first < 40
-    assert run(folder, *argv).returncode == 0
-    assert weights.read_bytes() == expected
-    assert not list(checkpoints.glob("*"))
-    # Only the run that nothing stopped, and the one that was killed, began at the beginning.
-    spools = (folder / ".goa/spool/finetune@bleu").glob("*.jsonl")
-    latest = max(spools, key=lambda path: path.stat().st_mtime)
-    steps = [record["step"] for record in read_spool(latest) if record["kind"] == "metrics"]
-    assert steps.count(0) == 2
+    change_params(folder, {"finetune": {"rounds": 3}})
+    done = run(folder, *argv)
+    assert done.returncode == 0
+    expected = "starting afresh, since the last try was another: finetune.rounds was 40, is 3"
+    assert expected in done.stderr
 
 
 @pytest.mark.long

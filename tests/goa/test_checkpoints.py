@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from goa import checkpoints as module
 from goa.checkpoints import Checkpoints
@@ -79,3 +80,28 @@ def test_a_disk_that_refuses_leaves_what_was_there(
     assert found is not None
     assert found.step == 1
     assert not (tmp_path / "unfinished").exists()
+
+
+def test_checkpoints_of_another_run_are_refused_with_the_difference(tmp_path: Path) -> None:
+    before = {"command": "train", "finetune.rounds": "4", "seed": "1", "goa/a.py": "sha256:abc"}
+    with Checkpoints(tmp_path, before) as checkpoints:
+        checkpoints.save(1, TENSORS, {})
+    with Checkpoints(tmp_path, before) as checkpoints:
+        assert checkpoints.newest_step() == 1
+    now = {"command": "train", "finetune.rounds": "6", "goa/a.py": "sha256:abd", "other": "2"}
+    message = (
+        "finetune.rounds was 4, is 6, goa/a.py was sha256:abc, is sha256:abd, other is new, "
+        "seed is gone"
+    )
+    with pytest.raises(CheckpointError, match=message), Checkpoints(tmp_path, now):
+        pass
+    with Checkpoints(tmp_path, before):  # the lock was let go
+        pass
+
+
+def test_evidence_is_kept_beside_the_checkpoints_and_is_none(tmp_path: Path) -> None:
+    with Checkpoints(tmp_path) as checkpoints:
+        path = checkpoints.keep_evidence("update-3", TENSORS)
+        assert torch.equal(load_file(path)["w"], TENSORS["w"])
+        assert checkpoints.latest() is None
+        assert checkpoints.newest_step() == 0

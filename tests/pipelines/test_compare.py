@@ -59,7 +59,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
     for name, num_right in {"mle": 4, "rouge": 6, "rule": 2}.items():
         write_policy(name, num_right)
     spool = Spool(Path(".goa/spool/compare/x.jsonl"))
-    return Stage(name="compare", fingerprint="x", spool=spool, progress=Progress(spool, quiet=True))
+    return Stage(name="compare", made_of={}, spool=spool, progress=Progress(spool, quiet=True))
 
 
 def test_policies_stand_in_the_order_of_the_parameters(stage: Stage) -> None:

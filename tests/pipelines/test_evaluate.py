@@ -51,9 +51,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: Policy) -> St
         for example in EXAMPLES:
             writer.add(example)
     spool = Spool(Path(".goa/spool/evaluate_mle/x.jsonl"))
-    return Stage(
-        name="evaluate_mle", fingerprint="x", spool=spool, progress=Progress(spool, quiet=True)
-    )
+    return Stage(name="evaluate_mle", made_of={}, spool=spool, progress=Progress(spool, quiet=True))
 
 
 def test_every_strategy_is_measured_by_metrics_and_evaluators(stage: Stage) -> None:

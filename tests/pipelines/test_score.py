@@ -145,7 +145,7 @@ def stage(tmp_path: Path, monkeypatch) -> Stage:
     )
     spool = Spool(tmp_path / "spool.jsonl")
     return Stage(
-        name="score@overlap", fingerprint="f", spool=spool, progress=Progress(spool, quiet=True)
+        name="score@overlap", made_of={}, spool=spool, progress=Progress(spool, quiet=True)
     )
 
 
