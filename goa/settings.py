@@ -93,7 +93,9 @@ def _describe(problem: Any, model: type[BaseModel]) -> str:
         tag_key = context["discriminator"].strip("'")
         return f"  {path}.{tag_key}: {context['tag']!r} is none of {', '.join(allowed)}{hint}"
     message = problem["msg"].removeprefix("Value error, ")
-    return f"  {path}: {message[:1].lower()}{message[1:]}, found {found}"
+    told = f"  {path}: {message[:1].lower()}{message[1:]}"
+    # A whole section that does not fit together: its message names what it is about.
+    return told if isinstance(problem["input"], dict) else f"{told}, found {found}"
 
 
 def _show(value: Any) -> str:

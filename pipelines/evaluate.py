@@ -3,15 +3,17 @@
 ``evaluate_mle`` is the same for the policy before fine-tuning.
 """
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
 from goa.data.corpus import open_split
+from goa.data.noise import noised
 from goa.decoding.generation import generate
 from goa.decoding.settings import StrategySettings
 from goa.evaluation.bootstrap import Bootstrap
 from goa.evaluation.measure import evaluate
-from goa.evaluation.settings import EvaluateSettings
+from goa.evaluation.settings import NOISED, EvaluateSettings
 from goa.evaluation.storage import PolicyEvaluation, save_evaluation
 from goa.evaluators.contract import pair_samples
 from goa.evaluators.table import EvaluatorName, EvaluatorSettings, build_metric
@@ -48,14 +50,19 @@ def evaluate_policy(stage: Stage, name: str) -> None:
     policy = load_policy(Path("out/policies") / name, device)
     examples = list(open_split(Path("out/data"), "test"))
     outputs: dict[str, tuple[str, ...]] = {}
-    for strategy_name, strategy in settings.strategies.items():
-        with stage.progress.task(strategy_name, len(examples), "sources") as task:
+    read = {"": examples}
+    if settings.noise is not None:
+        read[NOISED] = noised(examples, settings.noise, params.seed, "test")
+    for (condition, sources), (way, strategy) in itertools.product(
+        read.items(), settings.strategies.items()
+    ):
+        with stage.progress.task(way + condition, len(sources), "sources") as task:
             written = []
-            for start in range(0, len(examples), settings.sources_per_batch):
-                batch = examples[start : start + settings.sources_per_batch]
+            for start in range(0, len(sources), settings.sources_per_batch):
+                batch = sources[start : start + settings.sources_per_batch]
                 written += decode(policy, batch, strategy, params.seed)
                 task.advance(len(batch))
-        outputs[strategy_name] = tuple(written)
+        outputs[way + condition] = tuple(written)
     measured_by = settings.measured_by(params.evaluators)
     metrics = [build_metric(metric, found) for metric, found in measured_by.items()]
     bootstrap = Bootstrap(

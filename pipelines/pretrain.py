@@ -11,7 +11,7 @@ from goa.rollouts.references import ReferenceRounds
 from goa.settings import read_sections
 from goa.trainer.loop import Phase, Trainer
 from goa.trainer.settings import PretrainSettings
-from goa.trainer.update import Aim, RolloutLearner, Updater
+from goa.trainer.update import Aim, RolloutLearner, UpdatePlan, Updater
 from goa.trainer.validation import LikelihoodValidation
 from pipelines.stage import PARAMS, Stage, open_stage
 from pipelines.training import save_training, train
@@ -39,7 +39,7 @@ def pretrain(stage: Stage) -> None:
         policy, open_split(Path("out/data"), "validation"), settings.validation.num_sources
     )
     aims = [Aim(objective=Likelihood(settings.objective))]
-    updater = Updater(policy, aims, params.seed, dropout=True, anchor=None)
+    updater = Updater(policy, aims, UpdatePlan(seed=params.seed, dropout=True))
     phase = Phase(
         learner=RolloutLearner(rounds, updater),
         validate=validate,

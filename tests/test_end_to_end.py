@@ -210,6 +210,7 @@ EVERYTHING_THAT_HAS_STATE = {
             "objective": {"kind": "evolution", "num_pairs": 2},
             "rounds": 10,
             "likelihood_weight": 0.0,
+            "silent_sources": "skip",
         },
     ],
 }

@@ -2,12 +2,14 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from goa.data.noise import NoiseSettings
 from goa.decoding.settings import StrategySettings
 from goa.evaluators.table import EvaluatorName, EvaluatorSettings, MetricSettings
 from goa.settings import Settings
 
+NOISED = "_noised"
 StrategyName = Annotated[str, Field(pattern=r"^[a-z][A-Za-z0-9_]*$")]
 
 
@@ -16,6 +18,9 @@ class EvaluateSettings(Settings):
 
     strategies: dict[StrategyName, StrategySettings] = Field(min_length=1)
     """Ways of decoding; the first is the one that verdicts rest on."""
+    noise: NoiseSettings | None = None
+    """Decode noised sources besides: each strategy once more, under its name with _noised behind,
+    measured against the same references. None named means clean sources alone."""
     metrics: dict[EvaluatorName, MetricSettings] = Field(min_length=1)
     """Measured beside the evaluators; the first is the primary metric unless compare names one."""
     resamples: int = Field(1000, ge=1, le=1_000_000)
@@ -24,6 +29,16 @@ class EvaluateSettings(Settings):
     """Share of the resampled scores that an interval holds."""
     sources_per_batch: int = Field(64, ge=1)
     """Sources decoded at a time."""
+
+    @model_validator(mode="after")
+    def _noised_names_are_free(self) -> "EvaluateSettings":
+        taken = {name for name in self.strategies if f"{name}{NOISED}" in self.strategies}
+        if self.noise is not None and taken:
+            raise ValueError(
+                f"{min(taken)}{NOISED} names what {min(taken)} writes for noised sources; "
+                "give that strategy another name"
+            )
+        return self
 
     def measured_by(
         self, evaluators: dict[EvaluatorName, EvaluatorSettings]

@@ -4,7 +4,8 @@ import inspect
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.functional import pad
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from goa.errors import PolicyError
@@ -34,6 +35,12 @@ class DecoderOnly(Policy):
         """The id that fills rows up: the end token, where the tokenizer has none for padding."""
         pad_id = self.tokenizer.pad_token_id
         return self.end_id if pad_id is None else int(pad_id)
+
+    @property
+    def source_embedding(self) -> nn.Module:
+        """The model's only embedding."""
+        embedding: nn.Module = self.model.get_input_embeddings()
+        return embedding
 
     def source_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Tokenize the prompts of sources."""
@@ -89,14 +96,18 @@ class DecoderOnly(Policy):
         prompt_mask = sources.mask.repeat_interleave(num_candidates, dim=0)
         # What comes after the last token is of no interest, so it is not read.
         whole_mask = torch.cat([prompt_mask, mask[:, :-1]], dim=1)
-        output = self.model(
-            input_ids=torch.cat([prompts, tokens[:, :-1]], dim=1),
-            attention_mask=whole_mask.long(),
-            use_cache=False,
-            output_hidden_states=states,
-            **self.positions(whole_mask),
-            **self.last_logits(width),
-        )
+        offsets = sources.offsets
+        if offsets is not None:
+            offsets = pad(offsets.repeat_interleave(num_candidates, dim=0), (0, 0, 0, width - 1))
+        with self.moved(offsets):
+            output = self.model(
+                input_ids=torch.cat([prompts, tokens[:, :-1]], dim=1),
+                attention_mask=whole_mask.long(),
+                use_cache=False,
+                output_hidden_states=states,
+                **self.positions(whole_mask),
+                **self.last_logits(width),
+            )
         hidden = output.hidden_states[-1][:, -width:] if states else None
         return output.logits[:, -width:], hidden
 

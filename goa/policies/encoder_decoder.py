@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
@@ -23,6 +23,12 @@ class EncoderDecoder(Policy):
     def pad_id(self) -> int:
         """The id that fills rows up."""
         return self._pad_id
+
+    @property
+    def source_embedding(self) -> nn.Module:
+        """The encoder's embedding."""
+        embedding: nn.Module = self.model.get_encoder().get_input_embeddings()
+        return embedding
 
     def source_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Tokenize sources."""
@@ -60,9 +66,10 @@ class EncoderDecoder(Policy):
 
     def encode(self, sources: Tokens) -> Tensor:
         """Run the encoder once per source: [B, S, d] hidden states."""
-        output = self.model.get_encoder()(
-            input_ids=sources.ids, attention_mask=sources.mask.long(), return_dict=True
-        )
+        with self.moved(sources.offsets):
+            output = self.model.get_encoder()(
+                input_ids=sources.ids, attention_mask=sources.mask.long(), return_dict=True
+            )
         hidden: Tensor = output.last_hidden_state
         return hidden
 

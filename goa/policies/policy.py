@@ -2,13 +2,13 @@
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from goa.errors import PolicyError, excerpt
@@ -25,11 +25,17 @@ class Tokens:
     """[B, S] int64; padding where the mask is False."""
     mask: Tensor
     """[B, S] bool; True = counts."""
+    offsets: Tensor | None = None
+    """[B, S, d] what is added to the embeddings of a source's tokens; None: nothing."""
 
     def __getitem__(self, rows: slice | Tensor) -> "Tokens":
         """Take some rows, without the columns that are padding in all of them."""
         columns = self.mask[rows].any(dim=0)
-        return Tokens(ids=self.ids[rows][:, columns], mask=self.mask[rows][:, columns])
+        return Tokens(
+            ids=self.ids[rows][:, columns],
+            mask=self.mask[rows][:, columns],
+            offsets=None if self.offsets is None else self.offsets[rows][:, columns],
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +119,27 @@ class Policy(ABC):
             PolicyError: a source is longer than the model's positions.
         """
         return self.pad_sources(self.source_ids(texts))
+
+    @property
+    @abstractmethod
+    def source_embedding(self) -> nn.Module:
+        """What turns the ids of sources into vectors."""
+
+    @contextmanager
+    def moved(self, offsets: Tensor | None) -> Iterator[None]:
+        """Add offsets to what the source embedding gives, for a while; None adds nothing.
+
+        A hook, since models differ in what they do to embeddings that are handed to them: Marian's
+        scales those it looks up itself, and no others.
+        """
+        if offsets is None:
+            yield
+            return
+        handle = self.source_embedding.register_forward_hook(lambda _, __, found: found + offsets)
+        try:
+            yield
+        finally:
+            handle.remove()
 
     @abstractmethod
     def source_ids(self, texts: Sequence[str]) -> list[list[int]]:

@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from goa.data.noise import SourceNoiseSettings, noised
 from goa.decoding.generation import GREEDY, Candidates, generate
 from goa.decoding.settings import StrategySettings
 from goa.evaluators.contract import Evaluator
 from goa.policies.policy import Policy, Tokens
+from goa.randomness import generator
 from goa.records import Example
 from goa.rollouts.credits import reward_gains
 from goa.rollouts.references import references_of
@@ -33,6 +35,9 @@ class RolloutNeeds:
     """What each token earned."""
     prefix_share: Callable[[int], float] | None = None
     """Share of the reference's tokens that candidates begin with, by round."""
+    noise: SourceNoiseSettings | None = None
+    """What is wrong in some of the sources that the policy reads; evaluators see them as they
+    were."""
 
 
 class CandidateWriter:
@@ -61,7 +66,7 @@ class CandidateWriter:
         Raises:
             EvaluatorError: the evaluator does not apply to a candidate, or broke its contract.
         """
-        sources = self.policy.tokenize_sources([example.source for example in examples])
+        sources = self.policy.tokenize_sources(self._as_read(examples, seed))
         keys = [example.id for example in examples]
         prefixes = self._prefixes(examples, seed, index)
         candidates = generate(self.policy, sources, self.strategy, seed, keys, prefixes)
@@ -79,6 +84,17 @@ class CandidateWriter:
         )
         return self.complete(rollout, examples, seed)
 
+    def _as_read(self, examples: Sequence[Example], seed: int) -> list[str]:
+        """Give the sources as the policy reads them, some of them noised."""
+        if self.needs.noise is None:
+            return [example.source for example in examples]
+        read = noised(examples, self.needs.noise, seed)
+        share = self.needs.noise.share
+        return [
+            (spoilt if generator(seed, "noised", spoilt.id).random() < share else clean).source
+            for clean, spoilt in zip(examples, read, strict=True)
+        ]
+
     def complete(self, rollout: Rollout, examples: Sequence[Example], seed: int) -> Rollout:
         """Add what is needed besides to candidates with their rewards, from wherever they come.
 
@@ -86,7 +102,9 @@ class CandidateWriter:
             EvaluatorError: the evaluator does not apply to a reference or to a prefix.
         """
         if self.needs.references or self.needs.reference_among_candidates:
-            references = references_of(self.policy, examples, seed)
+            references = replace(
+                references_of(self.policy, examples, seed), sources=rollout.sources
+            )
             if self.needs.reference_among_candidates:
                 rollout = _join(rollout, self._scored(references, examples))
             if self.needs.references:

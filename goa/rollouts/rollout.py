@@ -33,6 +33,8 @@ class Rollout:
     """[B, K, T] what each token earned, where the evaluator was asked prefix by prefix."""
     prefix_mask: Tensor | None = None
     """[B, K, T] bool, True for the tokens that candidates were given, where they were."""
+    perturbed_mask: Tensor | None = None
+    """[B] bool, True for the sources whose embeddings are to be perturbed, where some are."""
     references: "Rollout | None" = None
     """One reference of each source, where the likelihood is mixed in."""
     diagnostics: Mapping[str, float] = field(default_factory=dict)
@@ -51,6 +53,9 @@ class Rollout:
         mask = self.mask[rows]
         width = int(mask.sum(dim=-1).max()) if len(mask) else 0
 
+        def take(values: Tensor | None) -> Tensor | None:
+            return None if values is None else values[rows]
+
         def narrow(values: Tensor | None) -> Tensor | None:
             return None if values is None else values[rows, :, :width]
 
@@ -60,10 +65,11 @@ class Rollout:
             mask=mask[:, :, :width],
             log_probs=narrow(self.log_probs),
             pretrained_log_probs=narrow(self.pretrained_log_probs),
-            rewards=None if self.rewards is None else self.rewards[rows],
+            rewards=take(self.rewards),
             credits=narrow(self.credits),
             prefix_mask=narrow(self.prefix_mask),
-            greedy_rewards=None if self.greedy_rewards is None else self.greedy_rewards[rows],
+            greedy_rewards=take(self.greedy_rewards),
+            perturbed_mask=take(self.perturbed_mask),
             references=None if self.references is None else self.references[rows],
         )
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from goa.data.noise import SourceNoiseSettings
 from goa.decoding.settings import BeamSettings, GenerateSettings, GreedySettings, SampleSettings
 from goa.errors import SettingsError
 from goa.evaluators.table import EvaluatorSettings
@@ -20,6 +21,7 @@ from goa.rollouts.curriculum import CurriculumSettings
 from goa.settings import Settings
 from goa.trainer.collapse import CollapseSettings
 from goa.trainer.evolution import EvolutionSettings
+from goa.trainer.perturbation import PerturbationSettings
 from goa.trainer.settings import DivergenceSettings, OptimiserSettings, ValidationSettings
 
 CandidateSettings = Annotated[
@@ -28,6 +30,7 @@ CandidateSettings = Annotated[
 
 
 LearningSettings = Annotated[ObjectiveSettings | EvolutionSettings, Field(discriminator="kind")]
+SilentSources = Literal["keep", "skip", "resample"]
 LikelihoodWeight = Annotated[float, Field(ge=0.0)] | RampSettings
 
 
@@ -40,6 +43,7 @@ class PhaseSettings(Settings):
     """What the phase is rewarded by and chosen by: an evaluator's settings, such as those of a mix;
     none named means the one that the policy is named after."""
     rounds: int | None = Field(None, ge=1)
+    silent_sources: SilentSources | None = None
     learning_rate: float | None = Field(None, gt=0.0, le=1.0)
     temperature: float | None = Field(None, gt=0.0, le=10.0)
     """Of the draws."""
@@ -63,7 +67,7 @@ class FinetuneSettings(Settings):
     for evolution alone."""
     with_reference: bool = False
     """Put a reference among each source's candidates; for the same objectives."""
-    silent_sources: Literal["keep", "skip", "resample"] = "skip"
+    silent_sources: SilentSources = "skip"
     """What becomes of sources whose candidates all earn the same. skip: those of the pool are left
     out; resample: those of later rounds are replaced by others besides, three times at most."""
     curriculum: CurriculumSettings | None = None
@@ -80,6 +84,11 @@ class FinetuneSettings(Settings):
     """What the likelihood of a reference of each source weighs beside the objective."""
     entropy_weight: float = Field(0.0, ge=0.0)
     """What a nat of entropy per token is worth in the loss."""
+    noise: SourceNoiseSettings | None = None
+    """Let the policy read some sources with noise; none named means none."""
+    perturbation: PerturbationSettings | None = None
+    """Learn from some sources with their embeddings moved where that hurts; none named means
+    none."""
     adapter: AdapterSettings | None = None
     """Train low-rank adapters alone; none named means all weights."""
     optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-4)
@@ -145,11 +154,12 @@ class FinetuneSettings(Settings):
         if self.objective.kind != "evolution":
             return None
         terms = self.learns_from_references or self.entropy_weight > 0.0 or self.with_reference
+        terms = terms or self.perturbation is not None
         if terms or self.steps_per_round > 1 or self.silent_sources == "resample":
             return (
                 "evolution knows the rewards of what the policy writes and nothing else: "
-                "likelihood_weight and entropy_weight are 0, with_reference is false, "
-                "steps_per_round is 1, and silent_sources is keep or skip"
+                "likelihood_weight and entropy_weight are 0, with_reference is false, there is no "
+                "perturbation, steps_per_round is 1, and silent_sources is keep or skip"
             )
         if self.divergence.weight > 0.0 and self.divergence.where == "loss":
             return "evolution has no loss; take divergence.where: reward"

@@ -17,8 +17,9 @@ from goa.trainer.anchor import Anchor
 from goa.trainer.evolution import Evolution, EvolutionSettings
 from goa.trainer.finetuning import FinetuneSettings, ResolvedPhase
 from goa.trainer.loop import Learner, Phase
+from goa.trainer.perturbation import Perturbation
 from goa.trainer.reward_validation import RewardValidation
-from goa.trainer.update import RolloutLearner, Updater
+from goa.trainer.update import RolloutLearner, UpdatePlan, Updater
 
 REPLACEMENTS = 3
 """How often a round asks for other sources in the place of silent ones."""
@@ -93,14 +94,13 @@ def _learner(
     settings: FinetuneSettings, rounds: CandidateRounds, materials: Materials, seed: int
 ) -> Learner:
     policy = materials.policy
-    updater = Updater(
-        policy,
-        finetuning_aims(settings, policy, seed),
-        seed,
-        dropout=False,
-        anchor=materials.anchor,
-        steps_per_round=settings.steps_per_round,
+    perturbation = None
+    if settings.perturbation is not None:
+        perturbation = Perturbation(policy, settings.perturbation, seed)
+    plan = UpdatePlan(
+        seed=seed, steps_per_round=settings.steps_per_round, perturbation=perturbation
     )
+    updater = Updater(policy, finetuning_aims(settings, policy, seed), plan, materials.anchor)
     if isinstance(settings.objective, EvolutionSettings):
         trained = {
             name: weight for name, weight in policy.model.named_parameters() if weight.requires_grad
@@ -123,6 +123,7 @@ def _rounds(
         reference_among_candidates=settings.with_reference,
         credits=settings.credit.kind == "reward_to_go",
         prefix_share=settings.prefix_share,
+        noise=settings.noise,
     )
     pool = materials.pool
     writer = CandidateWriter(materials.policy, evaluator, settings.candidates, needs)

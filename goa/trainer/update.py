@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from goa.randomness import derive_seed
 from goa.rollouts.rollout import Rollout, Rounds
 from goa.trainer.anchor import Anchor
 from goa.trainer.optimiser import Optimiser
+from goa.trainer.perturbation import Perturbation
 
 Totals = dict[str, tuple[float, float]]
 """Diagnostics by name as (sum, weight)."""
@@ -58,43 +59,45 @@ class _Share:
     of_references: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdatePlan:
+    """How steps are taken on a rollout."""
+
+    seed: int
+    """Of dropout."""
+    dropout: bool = False
+    """Whether the policy's dropout is on during updates. Rewards are earned without it, so
+    policy-gradient updates must be without it too: with it the divergence from the pretrained
+    policy is not 0 even before the first step."""
+    steps_per_round: int = 1
+    """Steps of the optimiser on a rollout, each on the whole of it. After the first, candidates are
+    another policy's, which objectives with importance ratios make up for."""
+    perturbation: Perturbation | None = None
+    """Makes adversarial samples of some sources, where that is wanted."""
+
+
 class Updater:
     """Takes steps towards the sum of several aims."""
 
     def __init__(
-        self,
-        policy: Policy,
-        aims: Sequence[Aim],
-        seed: int,
-        *,
-        dropout: bool,
-        anchor: Anchor | None,
-        steps_per_round: int = 1,
+        self, policy: Policy, aims: Sequence[Aim], plan: UpdatePlan, anchor: Anchor | None = None
     ) -> None:
         """Set the updater up.
 
         Args:
             policy: trained in place.
             aims: what is minimised.
-            seed: of dropout.
-            dropout: whether the policy's dropout is on during updates. Rewards are earned without
-                it, so policy-gradient updates must be without it too: with it the divergence from
-                the pretrained policy is not 0 even before the first step.
+            plan: how steps are taken.
             anchor: the pretrained policy, where the divergence from it and the entropy are to be
                 measured.
-            steps_per_round: steps of the optimiser on a rollout, each on the whole of it. After the
-                first, candidates are another policy's, which objectives with importance ratios
-                make up for.
         """
         self.policy = policy
         self.aims = list(aims)
         self.heads: Sequence[Head] = [
             aim.objective for aim in aims if isinstance(aim.objective, Head)
         ]
-        self.seed = seed
-        self.dropout = dropout
+        self.plan = plan
         self.anchor = anchor
-        self.steps_per_round = steps_per_round
         if anchor is not None:
             self.aims.append(
                 Aim(objective=Divergence(), coefficient=lambda _: anchor.weight_in_loss)
@@ -108,12 +111,15 @@ class Updater:
         Raises:
             NotFiniteError: the loss or a gradient is not finite.
         """
-        self.policy.model.train(self.dropout)
+        self.policy.model.train(self.plan.dropout)
         rollout = self.attach(rollout, optimiser.settings.tokens_per_pass)
         shares = self._shares(rollout, update)
         totals: Totals = {}
-        for turn in range(self.steps_per_round):
-            torch.manual_seed(derive_seed(self.seed, "dropout", update, turn) % 2**63)
+        for turn in range(self.plan.steps_per_round):
+            torch.manual_seed(derive_seed(self.plan.seed, "dropout", update, turn) % 2**63)
+            if self.plan.perturbation is not None:
+                chosen = self.plan.perturbation.choose(len(rollout), update, turn)
+                rollout = replace(rollout, perturbed_mask=chosen)
             loss = self._accumulate(rollout, shares, optimiser.settings.tokens_per_pass, totals)
             if not math.isfinite(loss):
                 raise NotFiniteError(f"the loss is {loss}", rollout)
@@ -153,7 +159,8 @@ class Updater:
         for part in rollout.cut(tokens_per_pass):
             loss += self._learn(part, of_candidates, totals)
             if part.references is not None and of_references:
-                loss += self._learn(part.references, of_references, totals)
+                references = replace(part.references, perturbed_mask=part.perturbed_mask)
+                loss += self._learn(references, of_references, totals)
         return loss
 
     def _shares(self, rollout: Rollout, update: int) -> list[_Share]:
@@ -173,7 +180,25 @@ class Updater:
         return shares
 
     def _learn(self, part: Rollout, shares: Sequence[_Share], totals: Totals) -> float:
-        """Score a part, add its gradient, and give its share of the step's loss."""
+        """Score a part, add its gradient, and give its share of the step's loss.
+
+        Of adversarial samples the diagnostics are those of the sources as they were.
+        """
+        if self.plan.perturbation is None or part.perturbed_mask is None or not shares:
+            loss = self._loss(part, shares, totals)
+        else:
+            attacked = self.plan.perturbation.attack(
+                part.sources,
+                part.perturbed_mask,
+                lambda moved: self._loss(replace(part, sources=moved), shares, totals),
+            )
+            loss = self._loss(replace(part, sources=attacked), shares, {})
+        if shares:
+            torch.autograd.backward(loss)
+        return float(loss.detach())
+
+    def _loss(self, part: Rollout, shares: Sequence[_Share], totals: Totals) -> Tensor:
+        """Give a part's share of the step's loss, with gradient."""
         batch = self._score(part, frozenset().union(*(share.objective.needs for share in shares)))
         _add(totals, _measure(batch))
         loss = torch.zeros((), device=part.mask.device)
@@ -181,9 +206,7 @@ class Updater:
             found = share.objective(batch)
             loss = loss + share.factor * found.sum
             _add(totals, found.diagnostics)
-        if shares:
-            torch.autograd.backward(loss)
-        return float(loss.detach())
+        return loss
 
     def _score(self, part: Rollout, needs: frozenset[Need]) -> Batch:
         wanted: WantedEntropy = "none"

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from goa.data.corpus import CorpusWriter, split_path
+from goa.data.noise import NoiseSettings, noised
 from goa.decoding.generation import generate
 from goa.decoding.settings import GreedySettings, SampleSettings
 from goa.errors import PolicyError, SettingsError
@@ -63,6 +64,26 @@ def test_every_strategy_is_measured_by_metrics_and_evaluators(stage: Stage) -> N
     assert list(evaluation.outputs) == ["greedy", "sample"]
     for found in evaluation.evaluations.values():
         assert list(found.measurements)[:3] == ["bleu", "rule", "rule.relevance"]
+
+
+def test_noised_sources_are_written_and_measured_besides(stage: Stage, policy: Policy) -> None:
+    evaluate_policy(stage, "mle")
+    clean = load_evaluation(Path("out/evaluations/mle"))
+    noise = {"swaps": 0.5, "drops": 0.5}
+    changed = {**PARAMS, "evaluate": {**PARAMS["evaluate"], "noise": noise}}
+    Path("params.yaml").write_text(yaml.safe_dump(changed, sort_keys=False), encoding="utf-8")
+    evaluate_policy(stage, "mle")
+    evaluation = load_evaluation(Path("out/evaluations/mle"))
+
+    ways = ["greedy", "sample", "greedy_noised", "sample_noised"]
+    assert list(evaluation.outputs) == list(evaluation.evaluations) == ways
+    assert {way: evaluation.outputs[way] for way in ways[:2]} == clean.outputs
+    assert evaluation.examples == tuple(EXAMPLES)  # measured against what they were
+    spoilt = noised(EXAMPLES, NoiseSettings(**noise), 7, "test")
+    greedy = GreedySettings(kind="greedy", max_tokens=6)
+    assert list(evaluation.outputs["greedy_noised"]) == decode(policy, spoilt, greedy, 7)
+    summary = json.loads(Path("metrics/evaluate/mle.json").read_text(encoding="utf-8"))
+    assert list(summary) == ["num_examples", *ways]
 
 
 def test_an_evaluator_s_settings_win_over_a_metric_of_its_name(stage: Stage) -> None:

@@ -35,3 +35,10 @@ def test_a_strategy_s_name_must_be_fit_for_a_key() -> None:
     strategies = {"my/greedy": {"kind": "greedy"}}
     with pytest.raises(SettingsError, match="my/greedy"):
         validate(EvaluateSettings, {**PLAIN, "strategies": strategies}, "params.yaml")
+
+
+def test_a_name_that_noised_outputs_take_is_refused() -> None:
+    strategies = {name: {"kind": "greedy"} for name in ("greedy", "greedy_noised")}
+    with pytest.raises(SettingsError, match="greedy_noised names what greedy writes"):
+        validate(EvaluateSettings, {**PLAIN, "strategies": strategies, "noise": {}}, "params.yaml")
+    validate(EvaluateSettings, {**PLAIN, "strategies": strategies}, "params.yaml")

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from goa.data.corpus import Corpus, CorpusWriter
+from goa.data.noise import SourceNoiseSettings
 from goa.data.pool import Candidate, Reward, write_pool, write_rewards
 from goa.decoding.generation import generate
 from goa.decoding.settings import SampleSettings
@@ -281,6 +282,30 @@ def test_a_prefix_beyond_the_length_limit_is_cut_there(policy: Policy) -> None:
     assert rollout.prefix_mask is not None
     assert rollout.prefix_mask.shape == rollout.mask.shape == (2, 3, 3)
     assert rollout.prefix_mask.all()
+
+
+def test_the_policy_reads_noise_and_the_evaluator_does_not(policy: Policy) -> None:
+    class Overheard(LengthEvaluator):
+        def score(self, samples: Sequence[Sample]) -> Scores:
+            heard.update(sample.example.source for sample in samples)
+            return super().score(samples)
+
+    heard: set[str] = set()
+    noise = SourceNoiseSettings(swaps=0.0, drops=0.5, share=0.5)
+    needs = RolloutNeeds(references=True, noise=noise)
+    rollout = CandidateWriter(policy, Overheard(), STRATEGY, needs).write(EXAMPLES, 5)
+    assert heard == {example.source for example in EXAMPLES}
+    read = sources_of(rollout, policy)
+    spoilt = [text != example.source for text, example in zip(read, EXAMPLES, strict=True)]
+    assert 2 <= sum(spoilt) <= 8
+    for text, example in zip(read, EXAMPLES, strict=True):
+        assert set(text.split()) <= set(example.source.split())
+    assert rollout.references is not None
+    assert torch.equal(rollout.references.sources.ids, rollout.sources.ids)
+    assert rollout.log_probs is not None
+    with torch.no_grad():
+        scores = policy.score(rollout.sources, rollout.tokens, rollout.mask).log_probs
+    assert torch.allclose(rollout.log_probs, scores, atol=1e-5)
 
 
 def test_an_evaluator_without_a_score_is_no_reward(policy: Policy) -> None:

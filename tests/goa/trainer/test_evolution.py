@@ -21,7 +21,7 @@ from goa.trainer.anchor import Anchor
 from goa.trainer.evolution import Evolution, EvolutionSettings
 from goa.trainer.optimiser import Optimiser
 from goa.trainer.settings import DivergenceSettings, OptimiserSettings
-from goa.trainer.update import Updater
+from goa.trainer.update import UpdatePlan, Updater
 from tests.conftest import SENTENCES
 
 STRATEGY = SampleSettings(kind="sample", num_candidates=2, max_tokens=6)
@@ -64,7 +64,7 @@ def evolution(
     writer = CandidateWriter(policy, evaluator, STRATEGY, RolloutNeeds())
     plan = RoundPlan(num_rounds=5, sources_per_round=3, seed=2)
     anchor = Anchor(policy, DivergenceSettings(**(divergence or {})))
-    updater = Updater(policy, [], seed=1, dropout=False, anchor=anchor)
+    updater = Updater(policy, [], UpdatePlan(seed=1), anchor)
     made = EvolutionSettings(kind="evolution", **settings)
     return Evolution(
         CandidateRounds(writer, corpus, None, plan), updater, parameters(policy), made, seed=4
@@ -157,9 +157,7 @@ def test_over_adapters_nothing_else_is_touched(policy: Policy, corpus: Corpus) -
     rounds = CandidateRounds(
         writer, corpus, None, RoundPlan(num_rounds=2, sources_per_round=3, seed=2)
     )
-    updater = Updater(
-        policy, [], seed=1, dropout=False, anchor=Anchor(policy, DivergenceSettings())
-    )
+    updater = Updater(policy, [], UpdatePlan(seed=1), Anchor(policy, DivergenceSettings()))
     settings = EvolutionSettings(kind="evolution", num_pairs=2)
     search = Evolution(rounds, updater, trained, settings, seed=4)
     totals = search.learn(0, Optimiser(trained, OptimiserSettings(), 2))
@@ -184,7 +182,7 @@ def test_the_price_of_divergence_is_part_of_what_is_earned(policy: Policy, corpu
         writer, corpus, None, RoundPlan(num_rounds=2, sources_per_round=3, seed=2)
     )
     anchor = Anchor(policy, DivergenceSettings(weight=0.5))
-    updater = Updater(policy, [], seed=1, dropout=False, anchor=anchor)
+    updater = Updater(policy, [], UpdatePlan(seed=1), anchor)
     settings = EvolutionSettings(kind="evolution", num_pairs=2, sigma=0.1)
     search = Evolution(rounds, updater, parameters(policy), settings, seed=4)
     assert (

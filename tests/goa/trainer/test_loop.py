@@ -24,7 +24,7 @@ from goa.trainer.finetuning import FinetuneSettings
 from goa.trainer.loop import Phase, Trainer, TrainingState, Validation
 from goa.trainer.optimiser import Optimiser
 from goa.trainer.settings import DivergenceSettings, OptimiserSettings, ValidationSettings
-from goa.trainer.update import Aim, NotFiniteError, RolloutLearner, Totals, Updater
+from goa.trainer.update import Aim, NotFiniteError, RolloutLearner, Totals, UpdatePlan, Updater
 from tests.goa.trainer.conftest import candidates, references, weights
 
 LIKELIHOOD = Likelihood(LikelihoodSettings(kind="likelihood", label_smoothing=0.1))
@@ -81,7 +81,7 @@ def falling(policy: Policy) -> Callable[[], Validation]:
 
 
 def likelihood_phase(policy: Policy, rounds: Rounds, **changes: Any) -> Phase:
-    updater = Updater(policy, [Aim(objective=LIKELIHOOD)], seed=1, dropout=True, anchor=None)
+    updater = Updater(policy, [Aim(objective=LIKELIHOOD)], UpdatePlan(seed=1, dropout=True))
     fields: dict[str, Any] = {
         "learner": RolloutLearner(rounds, updater),
         "validate": falling(policy),
@@ -334,7 +334,7 @@ def test_heads_go_on_where_they_were(make_policy: Callable[..., Policy], tmp_pat
     def run(folder: str, stop_at: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         policy = make_policy()
         aims = finetuning_aims(settings, policy, seed=1)
-        updater = Updater(policy, aims, seed=1, dropout=False, anchor=None)
+        updater = Updater(policy, aims, UpdatePlan(seed=1))
         rounds = Rounds(lambda _: candidates(policy), 6, stop_at)
         phase = likelihood_phase(
             policy,
@@ -365,7 +365,7 @@ def test_a_steered_weight_survives_a_restart(policy: Policy, tmp_path: Path) -> 
     def run() -> float:
         anchor = Anchor(policy, DivergenceSettings(weight=0.5, target=0.001))
         aims = [Aim(objective=Reinforce(ReinforceSettings(kind="reinforce")))]
-        updater = Updater(policy, aims, seed=1, dropout=False, anchor=anchor)
+        updater = Updater(policy, aims, UpdatePlan(seed=1), anchor)
         phase = likelihood_phase(
             policy,
             Rounds(lambda _: candidates(policy), 4),

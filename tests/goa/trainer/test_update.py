@@ -20,7 +20,7 @@ from goa.rollouts.rollout import Rollout
 from goa.trainer.anchor import Anchor
 from goa.trainer.optimiser import Optimiser
 from goa.trainer.settings import DivergenceSettings, OptimiserSettings
-from goa.trainer.update import Aim, NotFiniteError, Updater
+from goa.trainer.update import Aim, NotFiniteError, UpdatePlan, Updater
 from tests.goa.trainer.conftest import candidates, references, weights
 
 LIKELIHOOD = Likelihood(LikelihoodSettings(kind="likelihood", label_smoothing=0.1))
@@ -32,7 +32,7 @@ def make_updater(
 ) -> Updater:
     aims = [Aim(objective=objective) for objective in objectives]
     anchor = None if divergence is None else Anchor(policy, divergence)
-    return Updater(policy, aims, seed=1, dropout=False, anchor=anchor)
+    return Updater(policy, aims, UpdatePlan(seed=1), anchor)
 
 
 def make_optimiser(policy: Policy, tokens_per_pass: int = 1000) -> Optimiser:
@@ -100,7 +100,7 @@ def test_it_is_the_gradient_of_the_mean_over_the_whole_step_however_it_is_cut(
         Aim(objective=entropy, coefficient=lambda _: 0.3),
         Aim(objective=LIKELIHOOD, coefficient=lambda _: 0.7, of_references=True),
     ]
-    updater = Updater(policy, aims, 1, dropout=False, anchor=Anchor(policy, DivergenceSettings()))
+    updater = Updater(policy, aims, UpdatePlan(seed=1), Anchor(policy, DivergenceSettings()))
     found = gradient(updater, rollout, tokens_per_pass)
     assert torch.allclose(found, expected, atol=1e-6)
     assert float(expected.norm()) > 0.1
@@ -113,7 +113,7 @@ def test_an_aim_without_weight_is_left_out(make_policy: Callable[..., Policy]) -
         Aim(objective=Entropy(), coefficient=lambda _: 0.0),
         Aim(objective=LIKELIHOOD, of_references=True),  # of a rollout that has none
     ]
-    mixed = Updater(beside, aims, seed=1, dropout=False, anchor=None)
+    mixed = Updater(beside, aims, UpdatePlan(seed=1))
     one = gradient(make_updater(alone, REINFORCE), candidates(alone))
     assert torch.equal(gradient(mixed, candidates(beside)), one)
 
@@ -126,7 +126,7 @@ def test_coefficients_follow_the_updates(policy: Policy) -> None:
         return 1.0
 
     updater = Updater(
-        policy, [Aim(objective=LIKELIHOOD, coefficient=coefficient)], 1, dropout=False, anchor=None
+        policy, [Aim(objective=LIKELIHOOD, coefficient=coefficient)], UpdatePlan(seed=1)
     )
     for update in (0, 1, 5):
         updater.update(references(policy), make_optimiser(policy), update)
@@ -139,7 +139,7 @@ def test_several_steps_on_a_round_are_updates_one_after_the_other(
     at_once, by_hand = make_policy(), make_policy()
     grpo = Grpo(GrpoSettings(kind="grpo"))
     aims, rollout = [Aim(objective=grpo)], candidates(at_once)
-    thrice = Updater(at_once, aims, seed=1, dropout=False, anchor=None, steps_per_round=3)
+    thrice = Updater(at_once, aims, UpdatePlan(seed=1, steps_per_round=3))
     totals = thrice.update(rollout, make_optimiser(at_once), 0)
     once, optimiser = make_updater(by_hand, grpo), make_optimiser(by_hand)
     norms = [once.update(rollout, optimiser, 0)["grad_norm"][0] for _ in range(3)]
