@@ -43,19 +43,25 @@ class Checkpoints:
     Args:
         folder: where they lie.
         made_of: what the run follows from, by name: parameters, and digests of files.
+        writes: whether this process is the one that writes; others read, and take no lock.
 
     Raises:
         CheckpointError: another process holds the folder, or its checkpoints are of a run that
             follows from something else.
     """
 
-    def __init__(self, folder: Path, made_of: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, made_of: Mapping[str, str] | None = None, *, writes: bool = True
+    ) -> None:
         self.folder = folder
+        self.writes = writes
         self.made_of = dict(made_of or {})
         self._lock: IO[str] | None = None
 
     def __enter__(self) -> "Checkpoints":
         self.folder.mkdir(parents=True, exist_ok=True)
+        if not self.writes:
+            return self
         self._lock = (self.folder / "lock").open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -17,7 +17,7 @@ from goa.evaluation.settings import NOISED, EvaluateSettings
 from goa.evaluation.storage import PolicyEvaluation, save_evaluation
 from goa.evaluators.contract import pair_samples
 from goa.evaluators.table import EvaluatorName, EvaluatorSettings, build_metric
-from goa.policies.compute import use_device
+from goa.policies.compute import set_up, use_device
 from goa.policies.policy import Policy
 from goa.policies.settings import ComputeSettings
 from goa.policies.storage import load_policy
@@ -48,6 +48,7 @@ def evaluate_policy(stage: Stage, name: str) -> None:
     settings: EvaluateSettings = params.evaluate
     device = use_device(params.compute, params.compute.threads.evaluate)
     policy = load_policy(Path("out/policies") / name, device)
+    set_up(policy, params.compute, dropout=False)
     examples = list(open_split(Path("out/data"), "test"))
     outputs: dict[str, tuple[str, ...]] = {}
     read = {"": examples}

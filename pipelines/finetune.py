@@ -6,7 +6,7 @@ from goa.data.corpus import open_split
 from goa.decoding.settings import GenerateSettings
 from goa.evaluators.table import EvaluatorName, EvaluatorSettings, build_evaluator
 from goa.policies.adapter import add_adapter, merge_adapter
-from goa.policies.compute import use_device
+from goa.policies.compute import set_up, use_device
 from goa.policies.settings import ComputeSettings
 from goa.policies.storage import load_policy
 from goa.rollouts.pooled import PoolChoice, start_from_pool
@@ -15,6 +15,8 @@ from goa.trainer.anchor import Anchor
 from goa.trainer.finetuning import FinetuneSettings
 from goa.trainer.loop import Trainer, TrainingState
 from goa.trainer.phases import Materials, make_phases
+from goa.trainer.team import join_team
+from pipelines.launch import rank, team_size
 from pipelines.stage import PARAMS, Stage, open_stage, stage_argument
 from pipelines.training import save_training, train
 
@@ -39,8 +41,10 @@ def finetune(stage: Stage, name: str) -> None:
     settings: FinetuneSettings = params.finetune
     first = settings.resolved()[0].settings
     first.check_pool(params.generate)
-    device = use_device(params.compute, params.compute.threads.finetune)
+    device = use_device(params.compute, params.compute.threads.finetune, rank())
+    team = join_team(device, team_size())
     policy = load_policy(Path("out/policies/mle"), device)
+    set_up(policy, params.compute, dropout=False)
     if settings.adapter is not None:
         add_adapter(policy, settings.adapter, params.seed)
     evaluator = build_evaluator(name, params.evaluators[name])
@@ -61,16 +65,17 @@ def finetune(stage: Stage, name: str) -> None:
             policy, corpus, Path("out/pool.parquet"), Path(f"out/rewards/{name}.parquet"), choice
         ),
         seed=params.seed,
+        team=team,
     )
-    trainer = Trainer(policy, make_phases(settings, materials), materials.anchor)
+    trainer = Trainer(policy, make_phases(settings, materials), materials.anchor, team)
     num_rounds = sum(phase.settings.rounds for phase in settings.resolved())
     state = train(stage, trainer, num_rounds)
     if settings.adapter is not None and settings.adapter.save == "merged":
         merge_adapter(policy)
     save_training(stage, trainer, state, name)
-    stage.metrics(
-        Path(f"metrics/finetune/{name}.json"), _summary(state, len(materials.pool.silent))
-    )
+    if team.is_first:
+        summary = _summary(state, len(materials.pool.silent))
+        stage.metrics(Path(f"metrics/finetune/{name}.json"), summary)
 
 
 def _summary(state: TrainingState, num_silent: int) -> dict[str, float]:

@@ -7,7 +7,7 @@ from goa.data.corpus import open_split
 from goa.data.pool import Candidate, write_pool
 from goa.decoding.generation import Candidates, generate
 from goa.decoding.settings import GenerateSettings
-from goa.policies.compute import use_device
+from goa.policies.compute import set_up, use_device
 from goa.policies.policy import Policy
 from goa.policies.settings import ComputeSettings
 from goa.policies.storage import load_policy
@@ -32,6 +32,7 @@ def generate_pool(stage: Stage) -> None:
     settings: GenerateSettings = params.generate
     device = use_device(params.compute, params.compute.threads.generate)
     policy = load_policy(Path("out/policies/mle"), device)
+    set_up(policy, params.compute, dropout=False)
     corpus = open_split(Path("out/data"), "train")
     count = min(settings.num_sources or len(corpus), len(corpus))
     indices = sorted(Shuffle(len(corpus), params.seed, "pool")[:count].tolist())

@@ -4,21 +4,24 @@ from pathlib import Path
 
 from goa.data.corpus import open_split
 from goa.objectives.likelihood import Likelihood
-from goa.policies.compute import use_device
+from goa.policies.compute import set_up, use_device
 from goa.policies.settings import ComputeSettings, PolicySettings
 from goa.policies.storage import create_policy
-from goa.rollouts.references import ReferenceRounds
+from goa.rollouts.references import ReferencePlan, ReferenceRounds
 from goa.settings import read_sections
 from goa.trainer.loop import Phase, Trainer
 from goa.trainer.settings import PretrainSettings
+from goa.trainer.team import join_team
 from goa.trainer.update import Aim, RolloutLearner, UpdatePlan, Updater
 from goa.trainer.validation import LikelihoodValidation
-from pipelines.stage import PARAMS, Stage, open_stage
+from pipelines.launch import rank, team_size
+from pipelines.stage import PARAMS, Stage, no_argument, open_stage
 from pipelines.training import save_training, train
 
 
 def main() -> None:
     """Run the stage."""
+    no_argument()
     with open_stage("pretrain") as stage:
         pretrain(stage)
 
@@ -29,26 +32,31 @@ def pretrain(stage: Stage) -> None:
         PARAMS, seed=int, compute=ComputeSettings, policy=PolicySettings, pretrain=PretrainSettings
     )
     settings: PretrainSettings = params.pretrain
-    device = use_device(params.compute, params.compute.threads.pretrain)
+    device = use_device(params.compute, params.compute.threads.pretrain, rank())
+    team = join_team(device, team_size())
     policy = create_policy(params.policy, Path("out/tokenizer"), params.seed, device)
+    set_up(policy, params.compute, dropout=True)
     corpus = open_split(Path("out/data"), "train")
-    rounds = ReferenceRounds(
-        policy, corpus, settings.sources_per_update, settings.epochs, params.seed
+    plan = ReferencePlan(
+        sources_per_round=settings.sources_per_update, epochs=settings.epochs, seed=params.seed
     )
+    rounds = ReferenceRounds(policy, corpus, plan, team.share)
     validate = LikelihoodValidation(
-        policy, open_split(Path("out/data"), "validation"), settings.validation.num_sources
+        policy, open_split(Path("out/data"), "validation"), settings.validation.num_sources, team
     )
     aims = [Aim(objective=Likelihood(settings.objective))]
-    updater = Updater(policy, aims, UpdatePlan(seed=params.seed, dropout=True))
+    updater = Updater(policy, aims, UpdatePlan(seed=params.seed, dropout=True), team=team)
     phase = Phase(
         learner=RolloutLearner(rounds, updater),
         validate=validate,
         optimiser=settings.optimiser,
         validation=settings.validation,
     )
-    trainer = Trainer(policy, [lambda: phase])
+    trainer = Trainer(policy, [lambda: phase], team=team)
     state = train(stage, trainer, len(rounds))
     save_training(stage, trainer, state, "mle")
+    if not team.is_first:
+        return
     stage.metrics(
         Path("metrics/pretrain.json"),
         {

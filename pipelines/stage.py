@@ -1,5 +1,6 @@
 """What every stage shares: its name, its fingerprint, where it writes and how it fails."""
 
+import argparse
 import json
 import shutil
 import sys
@@ -14,6 +15,7 @@ from goa.tracking.progress import Progress
 from goa.tracking.spool import Spool
 from pipelines.fingerprint import fingerprint_of, made_of
 from pipelines.graph import stage_definition
+from pipelines.launch import launch_if_told, rank
 
 PARAMS = Path("params.yaml")
 STATE = Path(".goa")
@@ -76,6 +78,11 @@ def open_stage(name: str) -> Iterator[Stage]:
     try:
         parts = made_of(stage_definition(name))
         key = fingerprint_of(parts)
+        if rank() > 0:
+            # One process of a team speaks and writes for all; this one keeps its voice down.
+            spool = Spool(STATE / "processes" / name / f"{rank()}.jsonl")
+            yield Stage(name=name, made_of=parts, spool=spool, progress=Progress(spool, quiet=True))
+            return
         spool = Spool(STATE / "spool" / name / f"{key}.jsonl")
         done = STATE / "done" / name
         _remove(done)
@@ -91,11 +98,30 @@ def open_stage(name: str) -> Iterator[Stage]:
 
 
 def stage_argument() -> str:
-    """Take the one name that a stage's command line has, such as the evaluator's."""
-    if len(sys.argv) != 2:
-        sys.stderr.write(f"usage: python {sys.argv[0]} NAME, as in dvc.yaml\n")
-        raise SystemExit(2)
-    return sys.argv[1]
+    """Take the one name that a stage's command line has, such as the evaluator's.
+
+    A stage that several processes can share is told how many; it starts the others, and goes on as
+    one of them.
+    """
+    parser = argparse.ArgumentParser(description="A stage, run as in dvc.yaml.")
+    parser.add_argument("name", help="such as the evaluator's")
+    _add_processes(parser)
+    given = parser.parse_args()
+    launch_if_told(given.processes)
+    return str(given.name)
+
+
+def no_argument() -> None:
+    """Read the command line of a stage that has no name, but may be told how many processes."""
+    parser = argparse.ArgumentParser(description="A stage, run as in dvc.yaml.")
+    _add_processes(parser)
+    launch_if_told(parser.parse_args().processes)
+
+
+def _add_processes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--processes", type=int, default=1, help="of a training stage: how many share its work"
+    )
 
 
 def _silence_foreign_bars() -> None:

@@ -40,11 +40,12 @@ def train(stage: Stage, trainer: Trainer, num_rounds: int) -> TrainingState:
     Raises:
         GoaError: training cannot go on, or another process trains from these checkpoints.
     """
-    with Checkpoints(stage.checkpoints, stage.made_of) as checkpoints:
+    first = trainer.team.is_first
+    with Checkpoints(stage.checkpoints, stage.made_of, writes=first) as checkpoints:
         done = checkpoints.newest_step()
         with stage.progress.task(stage.name, num_rounds, "updates", done) as task:
             watcher = _Watcher(task, stage.spool, done)
-            if done == 0 and (difference := _difference_from_before(stage)):
+            if first and done == 0 and (difference := _difference_from_before(stage)):
                 watcher.say(f"starting afresh, since the last try was another: {difference}")
             return trainer.run(checkpoints, watcher)
 
@@ -60,7 +61,12 @@ def _difference_from_before(stage: Stage) -> str | None:
 
 
 def save_training(stage: Stage, trainer: Trainer, state: TrainingState, policy: str) -> None:
-    """Write the policy and its history as the outputs of a training stage."""
+    """Write the policy and its history as the outputs of a training stage.
+
+    Of a team only the first process writes.
+    """
+    if not trainer.team.is_first:
+        return
     with stage.output(Path("out/policies") / policy) as folder:
         save_policy(trainer.policy, folder)
     with stage.output(Path("out/history") / f"{policy}.csv") as path:

@@ -112,18 +112,19 @@ def _after(prefixes: Tokens, num_candidates: int, choose: Choose) -> Choose:
 @torch.no_grad()
 def _beam(policy: Policy, sources: Tokens, strategy: BeamSettings, limit: int) -> Decoded:
     """Beam search by transformers; the log-probabilities come from a teacher-forced pass."""
-    written = policy.model.generate(
-        input_ids=sources.ids,
-        attention_mask=sources.mask.long(),
-        generation_config=GenerationConfig(
-            num_beams=strategy.num_beams,
-            num_return_sequences=strategy.num_candidates,
-            length_penalty=strategy.length_penalty,
-            max_new_tokens=limit,
-            do_sample=False,
-            **policy.special_tokens(),
-        ),
-    )
+    with policy.arithmetic():
+        written = policy.model.generate(
+            input_ids=sources.ids,
+            attention_mask=sources.mask.long(),
+            generation_config=GenerationConfig(
+                num_beams=strategy.num_beams,
+                num_return_sequences=strategy.num_candidates,
+                length_penalty=strategy.length_penalty,
+                max_new_tokens=limit,
+                do_sample=False,
+                **policy.special_tokens(),
+            ),
+        )
     tokens = written[:, policy.num_leading(sources) :]
     before_end = (tokens == policy.end_id).long().cumsum(dim=1) - (tokens == policy.end_id).long()
     mask = before_end == 0

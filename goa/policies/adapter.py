@@ -1,7 +1,6 @@
 """Adapters: a few trained weights beside a model that stays as it is."""
 
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Literal
 
 import torch
@@ -87,7 +86,7 @@ def base_of(folder: Path) -> str | None:
     return str(config.base_model_name_or_path)
 
 
-def _peft() -> ModuleType:
+def _peft() -> Any:
     try:
         import peft  # noqa: PLC0415 - an extra; and it takes a second to import
     except ImportError:

@@ -1,13 +1,25 @@
 """The device a process computes on."""
 
 import torch
+from torch import nn
 
 from goa.errors import PolicyError
+from goa.policies.policy import Policy
 from goa.policies.settings import ComputeSettings
 
+DROPOUTS = (
+    "dropout",
+    "attention_dropout",
+    "activation_dropout",
+    "dropout_rate",
+    "layerdrop",
+    "layer_dropout",
+)
+"""What transformers' modules call their chances of dropping something."""
 
-def use_device(settings: ComputeSettings, threads: int) -> torch.device:
-    """Set this process's CPU threads and choose its device.
+
+def use_device(settings: ComputeSettings, threads: int, local_rank: int = 0) -> torch.device:
+    """Set this process's CPU threads and choose its device: of several GPUs, the one of its rank.
 
     Raises:
         PolicyError: a GPU is demanded and there is none.
@@ -20,4 +32,30 @@ def use_device(settings: ComputeSettings, threads: int) -> torch.device:
         )
     if settings.device == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
-    return torch.device("cuda")
+    return torch.device("cuda", local_rank)
+
+
+def set_up(policy: Policy, settings: ComputeSettings, *, dropout: bool) -> None:
+    """Make a policy compute as told.
+
+    Args:
+        policy: changed in place; its configuration stays.
+        settings: the precision, and whether gradients are checkpointed.
+        dropout: whether it is to be trained with dropout.
+    """
+    policy.precision = settings.precision
+    policy.checkpoints_gradients = settings.gradient_checkpointing
+    if settings.gradient_checkpointing:
+        policy.model.gradient_checkpointing_enable({"use_reentrant": False})
+        if not dropout:
+            # transformers checkpoints in training mode alone, which would bring dropout along.
+            _silence_dropout(policy.model)
+
+
+def _silence_dropout(model: nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        for name in DROPOUTS:
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, 0.0)

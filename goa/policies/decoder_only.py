@@ -117,13 +117,14 @@ class _PromptWriting(Writing):
 
     def __init__(self, policy: DecoderOnly, sources: Tokens, num_candidates: int) -> None:
         self._policy = policy
-        output = policy.model(
-            input_ids=sources.ids,
-            attention_mask=sources.mask.long(),
-            use_cache=True,
-            **policy.positions(sources.mask),
-            **policy.last_logits(1),
-        )
+        with policy.arithmetic():
+            output = policy.model(
+                input_ids=sources.ids,
+                attention_mask=sources.mask.long(),
+                use_cache=True,
+                **policy.positions(sources.mask),
+                **policy.last_logits(1),
+            )
         self._cache = output.past_key_values
         self._cache.batch_repeat_interleave(num_candidates)
         self._mask = sources.mask.repeat_interleave(num_candidates, dim=0)
@@ -132,13 +133,14 @@ class _PromptWriting(Writing):
     def advance(self, last: Tensor) -> None:
         self._mask = torch.cat([self._mask, self._mask.new_ones(len(last), 1)], dim=1)
         positions = self._policy.positions(self._mask)
-        output = self._policy.model(
-            input_ids=last.unsqueeze(1),
-            attention_mask=self._mask.long(),
-            past_key_values=self._cache,
-            use_cache=True,
-            **{name: values[:, -1:] for name, values in positions.items()},
-        )
+        with self._policy.arithmetic():
+            output = self._policy.model(
+                input_ids=last.unsqueeze(1),
+                attention_mask=self._mask.long(),
+                past_key_values=self._cache,
+                use_cache=True,
+                **{name: values[:, -1:] for name, values in positions.items()},
+            )
         self.logits = output.logits[:, -1].float()
 
     def select(self, rows: Tensor) -> None:

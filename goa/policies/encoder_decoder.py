@@ -48,7 +48,8 @@ class EncoderDecoder(Policy):
 
     def start(self, sources: Tokens, num_candidates: int) -> Writing:
         """Begin K candidates for each source; the encoder runs once per source."""
-        states = self.encode(sources).repeat_interleave(num_candidates, dim=0)
+        with self.arithmetic():
+            states = self.encode(sources).repeat_interleave(num_candidates, dim=0)
         return _DecoderWriting(self, states, sources.mask.repeat_interleave(num_candidates, dim=0))
 
     def num_leading(self, sources: Tokens) -> int:
@@ -101,13 +102,14 @@ class _DecoderWriting(Writing):
         self.advance(torch.full((len(encoded),), policy.start_id, device=encoded.device))
 
     def advance(self, last: Tensor) -> None:
-        output = self._policy.model(
-            encoder_outputs=BaseModelOutput(last_hidden_state=self._encoded),
-            attention_mask=self._mask.long(),
-            decoder_input_ids=last.unsqueeze(1),
-            past_key_values=self._cache,
-            use_cache=True,
-        )
+        with self._policy.arithmetic():
+            output = self._policy.model(
+                encoder_outputs=BaseModelOutput(last_hidden_state=self._encoded),
+                attention_mask=self._mask.long(),
+                decoder_input_ids=last.unsqueeze(1),
+                past_key_values=self._cache,
+                use_cache=True,
+            )
         self.logits = output.logits[:, -1].float()
 
     def select(self, rows: Tensor) -> None:

@@ -83,6 +83,11 @@ class Policy(ABC):
         self.end_id = required(tokenizer.eos_token_id, "end")
         limit = getattr(model.config, "max_position_embeddings", None)
         self.max_positions: int | None = limit
+        self.precision: Literal["float32", "bfloat16"] = "float32"
+        """Of the matrix products."""
+        self.checkpoints_gradients = False
+        """Whether inner states are computed again on the way back; then the model has no dropout,
+        or is trained with it."""
         self.adapter: Any = None
         """peft's view of the model, where only an adapter in it is trained."""
 
@@ -124,6 +129,16 @@ class Policy(ABC):
     @abstractmethod
     def source_embedding(self) -> nn.Module:
         """What turns the ids of sources into vectors."""
+
+    def arithmetic(self) -> AbstractContextManager[Any]:
+        """Compute with the policy's precision, for a while."""
+        if self.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def learn(self, *, dropout: bool) -> None:
+        """Make ready for an update; afterwards ``model.eval()`` makes ready for writing again."""
+        self.model.train(dropout or self.checkpoints_gradients)
 
     @contextmanager
     def moved(self, offsets: Tensor | None) -> Iterator[None]:
@@ -203,7 +218,8 @@ class Policy(ABC):
         num_sources, num_candidates, width = tokens.shape
         shape = (num_sources, num_candidates, width)
         flat, flat_mask = tokens.reshape(-1, width), mask.reshape(-1, width)
-        logits, hidden = self._force(sources, flat, flat_mask, states=states)
+        with self.arithmetic():
+            logits, hidden = self._force(sources, flat, flat_mask, states=states)
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         normaliser = logits.logsumexp(dim=-1)
         chosen = logits.gather(-1, flat.unsqueeze(-1)).squeeze(-1)

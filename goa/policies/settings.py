@@ -64,9 +64,22 @@ class ThreadSettings(Settings):
     evaluate: int = Field(1, ge=1, le=1024)
 
 
+class ProcessSettings(Settings):
+    """Processes of each stage that can share its work, each on a device of its own."""
+
+    pretrain: int = Field(1, ge=1, le=4096)
+    finetune: int = Field(1, ge=1, le=4096)
+
+
 class ComputeSettings(Settings):
     """What stages compute on. Another device or thread count changes results in the last bits."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: the GPU if there is one."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the matrix products; weights, and all that is summed, are float32 either way."""
+    gradient_checkpointing: bool = False
+    """Compute the inner states of layers once more on the way back instead of keeping them: less
+    memory, about a third more time an update (Chen et al., 2016)."""
     threads: ThreadSettings = ThreadSettings()
+    processes: ProcessSettings = ProcessSettings()

@@ -1,6 +1,7 @@
 """Rounds of references: what maximum likelihood learns from."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,6 +25,18 @@ def references_of(policy: Policy, examples: Sequence[Example], seed: int) -> Rol
     return _lay_out(policy, _tokenize(policy, examples, generators))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferencePlan:
+    """How often the corpus is gone through, and in rounds of what size."""
+
+    sources_per_round: int
+    """B, but for what is left at the end of an epoch."""
+    epochs: int
+    """Passes over the corpus."""
+    seed: int
+    """Of the order of sources, and of which reference is taken."""
+
+
 class ReferenceRounds:
     """Passes over a corpus in random order, one reference of each source a pass.
 
@@ -31,13 +44,28 @@ class ReferenceRounds:
     and a run that goes on in the middle of an epoch sees what it would have seen.
     """
 
-    def __init__(self, policy: Policy, corpus: Corpus, size: int, epochs: int, seed: int) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        corpus: Corpus,
+        plan: ReferencePlan,
+        share: slice = slice(None),
+    ) -> None:
+        """Set the rounds up.
+
+        Args:
+            policy: tokenizes.
+            corpus: sources with their references.
+            plan: size and number of the passes.
+            share: which of a round's sources this process takes, where others take the rest.
+        """
         self.policy = policy
         self.corpus = corpus
-        self.size = size
-        self.epochs = epochs
-        self.seed = seed
-        self.rounds_per_epoch = -(-len(corpus) // size)
+        self.size = plan.sources_per_round
+        self.epochs = plan.epochs
+        self.seed = plan.seed
+        self.share = share
+        self.rounds_per_epoch = -(-len(corpus) // self.size)
         self._block: tuple[tuple[int, int], list[list[Pair]]] | None = None
 
     def __len__(self) -> int:
@@ -50,7 +78,7 @@ class ReferenceRounds:
         block, place = divmod(turn, ROUNDS_PER_BLOCK)
         if self._block is None or self._block[0] != (epoch, block):
             self._block = ((epoch, block), self._batches(epoch, block))
-        return _lay_out(self.policy, self._block[1][place])
+        return _lay_out(self.policy, self._block[1][place][self.share])
 
     def _batches(self, epoch: int, block: int) -> list[list[Pair]]:
         """Cut one block of an epoch's order into batches of similar length, in random order."""

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from goa.data.corpus import Corpus
 from goa.errors import DataError
@@ -27,6 +27,8 @@ class RoundPlan:
     """Ids of sources to leave out; not all of the corpus."""
     curriculum: Curriculum | None = None
     """Which sources come early; None: all from the start."""
+    share: slice = field(default_factory=lambda: slice(None))
+    """Which of a round's sources this process takes, where others take the rest."""
     replacements: int = 0
     """How often a round asks for other sources in the place of silent ones."""
 
@@ -98,17 +100,18 @@ class CandidateRounds:
     def __getitem__(self, index: int) -> Rollout:
         """Make one round's rollout with the policy as it is now; indices may only go up."""
         if index == 0 and self.first is not None:
-            return self.first
+            own = self.first[self.plan.share]
+            return replace(own, diagnostics=self.first.diagnostics)
         examples = self.examples(index)
         rollout = self.writer.write(examples, derive_seed(self.plan.seed, "round", index), index)
         return self._replace_silent(rollout, index) if self.plan.replacements else rollout
 
     def examples(self, index: int) -> list[Example]:
-        """Take the sources of one round; indices may only go up."""
+        """Take this process's sources of one round; indices may only go up."""
         while self._next <= index:
             examples = self._sources.take(self._next, self.plan.sources_per_round)
             self._next += 1
-        return examples
+        return examples[self.plan.share]
 
     def _replace_silent(self, rollout: Rollout, index: int) -> Rollout:
         """Write other sources in the place of those whose candidates all earned the same.
@@ -116,7 +119,9 @@ class CandidateRounds:
         Which ones follows from the round alone, so that a run that goes on sees the same (Yu et
         al., 2025, "DAPO", section 3.2, sample until there are enough; here so many times at most).
         """
-        plan = replace(self.plan, seed=derive_seed(self.plan.seed, "replacements", index))
+        member = self.plan.share.start or 0
+        seed = derive_seed(self.plan.seed, "replacements", index, member)
+        plan = replace(self.plan, seed=seed)
         others = Sources(self.corpus, plan)
         kept, num_replaced = rollout[rollout.speaking_mask], 0
         for attempt in range(self.plan.replacements):

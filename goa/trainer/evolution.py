@@ -15,7 +15,7 @@ from goa.rollouts.rollout import Rollout
 from goa.rollouts.rounds import CandidateRounds
 from goa.settings import Settings
 from goa.trainer.optimiser import Optimiser
-from goa.trainer.update import NotFiniteError, Totals, Updater
+from goa.trainer.update import NotFiniteError, Totals, Updater, over_the_team
 
 
 class EvolutionSettings(Settings):
@@ -83,7 +83,8 @@ class Evolution:
         tokens_per_pass = optimiser.settings.tokens_per_pass
         centre = self._write(examples, index, tokens_per_pass)
         totals = self.updater.measure(centre, tokens_per_pass)
-        totals |= {name: (value, 1.0) for name, value in centre.diagnostics.items()}
+        said = {name: (value, 1.0) for name, value in centre.diagnostics.items()}
+        totals |= over_the_team(said, self.updater.team)
         rewards = torch.tensor(
             [
                 [self._reward(examples, index, tokens_per_pass) for _ in self._sides(index, pair)]
@@ -107,7 +108,8 @@ class Evolution:
     def _reward(self, examples: Sequence[Example], index: int, tokens_per_pass: int) -> float:
         rewards = self._write(examples, index, tokens_per_pass).rewards
         assert rewards is not None
-        return float(rewards.double().mean())
+        total, count = self.updater.team.totals([float(rewards.double().sum()), rewards.numel()])
+        return total / count
 
     def _sides(self, index: int, pair: int) -> Iterator[float]:
         """Put the weights to one side of where they are, then to the other; then back, exactly."""

@@ -16,6 +16,7 @@ from goa.trainer.anchor import Anchor
 from goa.trainer.collapse import CollapseSettings, find_collapse
 from goa.trainer.optimiser import Optimiser, head_parameters
 from goa.trainer.settings import OptimiserSettings, ValidationSettings
+from goa.trainer.team import Team
 from goa.trainer.update import NotFiniteError, Totals
 
 WEIGHTS, BEST = "weights.", "best."
@@ -121,6 +122,7 @@ class Trainer:
         policy: Policy,
         phases: Sequence[Callable[[], Phase]],
         anchor: Anchor | None = None,
+        team: Team | None = None,
     ) -> None:
         """Set the trainer up.
 
@@ -128,10 +130,12 @@ class Trainer:
             policy: trained in place.
             phases: each is made when it begins.
             anchor: whose steered weight is part of the state, where there is one.
+            team: the other processes that train the same policy; only the first one writes.
         """
         self.policy = policy
         self.phases = phases
         self.anchor = anchor
+        self.team = team or Team()
         self.parameters: dict[str, Tensor] = {
             name: weight for name, weight in policy.model.named_parameters() if weight.requires_grad
         }
@@ -143,6 +147,7 @@ class Trainer:
             TrainingError: the loss, a gradient or a weight is not finite; the batch is saved.
         """
         checkpoint = checkpoints.latest()
+        self.team.wait()  # the first process may drop what the others still read
         state = TrainingState() if checkpoint is None else TrainingState(**checkpoint.state)
         if self.anchor is not None and state.divergence_weight is not None:
             self.anchor.weight = state.divergence_weight
@@ -224,7 +229,10 @@ class _Course:
         try:
             self.means.add(self.phase.learner.learn(index, self.optimiser))
         except NotFiniteError as error:
-            path = checkpoints.keep_evidence(f"update-{self.state.update + 1}", error.batch)
+            name = f"update-{self.state.update + 1}"
+            if not self.trainer.team.is_first:
+                name = f"{name}-process-{self.trainer.team.rank + 1}"
+            path = checkpoints.keep_evidence(name, error.batch)
             raise TrainingError(
                 f"update {self.state.update + 1}: {error}; lower the learning rate, or look at the "
                 f"evaluator's rewards; the batch is in {path}"
@@ -286,7 +294,8 @@ class _Course:
         if self.trainer.anchor is not None:
             self.state.divergence_weight = self.trainer.anchor.weight
         values = {name: getattr(self.state, name) for name in TrainingState.__slots__}
-        checkpoints.save(self.state.update, tensors | self.optimiser.tensors(), values)
+        if self.trainer.team.is_first:
+            checkpoints.save(self.state.update, tensors | self.optimiser.tensors(), values)
 
 
 class _Means:

@@ -71,6 +71,11 @@ class Optimiser:
             return float(peak * (max(1, warmup) / (update + 1)) ** 0.5)
         return peak
 
+    @property
+    def parameters(self) -> list[Tensor]:
+        """All that is stepped."""
+        return [weight for group in self.adam.param_groups for weight in group["params"]]
+
     def slow_down(self, times: int) -> None:
         """Halve the model's learning rates so many times."""
         self._factor = 0.5**times

@@ -19,6 +19,7 @@ from goa.trainer.finetuning import FinetuneSettings, ResolvedPhase
 from goa.trainer.loop import Learner, Phase
 from goa.trainer.perturbation import Perturbation
 from goa.trainer.reward_validation import RewardValidation
+from goa.trainer.team import Team
 from goa.trainer.update import RolloutLearner, UpdatePlan, Updater
 
 REPLACEMENTS = 3
@@ -43,6 +44,8 @@ class Materials:
     """Candidates of the pretrained policy, with their rewards by ``evaluator``."""
     seed: int
     """Of every random choice."""
+    team: Team
+    """The processes that share the work."""
 
 
 def make_phases(settings: FinetuneSettings, materials: Materials) -> list[Callable[[], Phase]]:
@@ -76,6 +79,7 @@ def make_phase(place: int, resolved: ResolvedPhase, materials: Materials) -> Pha
             materials.validation,
             settings.validation.num_sources,
             settings.candidates.max_tokens,
+            materials.team,
         ),
         optimiser=settings.optimiser,
         validation=settings.validation,
@@ -100,7 +104,9 @@ def _learner(
     plan = UpdatePlan(
         seed=seed, steps_per_round=settings.steps_per_round, perturbation=perturbation
     )
-    updater = Updater(policy, finetuning_aims(settings, policy, seed), plan, materials.anchor)
+    updater = Updater(
+        policy, finetuning_aims(settings, policy, seed), plan, materials.anchor, materials.team
+    )
     if isinstance(settings.objective, EvolutionSettings):
         trained = {
             name: weight for name, weight in policy.model.named_parameters() if weight.requires_grad
@@ -139,6 +145,7 @@ def _rounds(
         seed=seed,
         silent=frozenset() if settings.silent_sources == "keep" else pool.silent,
         curriculum=curriculum,
+        share=materials.team.share,
         replacements=REPLACEMENTS if settings.silent_sources == "resample" else 0,
     )
     return CandidateRounds(writer, materials.train, first, plan)

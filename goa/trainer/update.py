@@ -17,6 +17,7 @@ from goa.rollouts.rollout import Rollout, Rounds
 from goa.trainer.anchor import Anchor
 from goa.trainer.optimiser import Optimiser
 from goa.trainer.perturbation import Perturbation
+from goa.trainer.team import Team
 
 Totals = dict[str, tuple[float, float]]
 """Diagnostics by name as (sum, weight)."""
@@ -80,7 +81,12 @@ class Updater:
     """Takes steps towards the sum of several aims."""
 
     def __init__(
-        self, policy: Policy, aims: Sequence[Aim], plan: UpdatePlan, anchor: Anchor | None = None
+        self,
+        policy: Policy,
+        aims: Sequence[Aim],
+        plan: UpdatePlan,
+        anchor: Anchor | None = None,
+        team: Team | None = None,
     ) -> None:
         """Set the updater up.
 
@@ -90,6 +96,7 @@ class Updater:
             plan: how steps are taken.
             anchor: the pretrained policy, where the divergence from it and the entropy are to be
                 measured.
+            team: the other processes that learn from the same rounds; None: there are none.
         """
         self.policy = policy
         self.aims = list(aims)
@@ -97,6 +104,7 @@ class Updater:
             aim.objective for aim in aims if isinstance(aim.objective, Head)
         ]
         self.plan = plan
+        self.team = team or Team()
         self.anchor = anchor
         if anchor is not None:
             self.aims.append(
@@ -111,22 +119,28 @@ class Updater:
         Raises:
             NotFiniteError: the loss or a gradient is not finite.
         """
-        self.policy.model.train(self.plan.dropout)
+        self.policy.learn(dropout=self.plan.dropout)
         rollout = self.attach(rollout, optimiser.settings.tokens_per_pass)
         shares = self._shares(rollout, update)
         totals: Totals = {}
         for turn in range(self.plan.steps_per_round):
-            torch.manual_seed(derive_seed(self.plan.seed, "dropout", update, turn) % 2**63)
+            member = (self.team.rank,) if self.team.rank else ()
+            seed = derive_seed(self.plan.seed, "dropout", update, turn, *member)
+            torch.manual_seed(seed % 2**63)
             if self.plan.perturbation is not None:
                 chosen = self.plan.perturbation.choose(len(rollout), update, turn)
                 rollout = replace(rollout, perturbed_mask=chosen)
-            loss = self._accumulate(rollout, shares, optimiser.settings.tokens_per_pass, totals)
+            own = self._accumulate(rollout, shares, optimiser.settings.tokens_per_pass, totals)
+            (loss,) = self.team.totals([own])
+            self.team.add_gradients(optimiser.parameters)
             if not math.isfinite(loss):
                 raise NotFiniteError(f"the loss is {loss}", rollout)
             norm = optimiser.step(update)  # none, where no weight has a gradient
             if not math.isfinite(norm):
                 raise NotFiniteError("a gradient is not finite", rollout)
             _add(totals, {"loss": (loss, 1.0), "grad_norm": (norm, 1.0)})
+        self.policy.model.eval()
+        totals = over_the_team(totals, self.team)
         if self.anchor is not None:
             kl, count = totals["kl"]
             self.steer(kl / count)
@@ -147,7 +161,7 @@ class Updater:
         totals: Totals = {}
         for part in rollout.cut(tokens_per_pass):
             _add(totals, _measure(self._score(part, frozenset())))
-        return totals
+        return over_the_team(totals, self.team)
 
     def _accumulate(
         self, rollout: Rollout, shares: Sequence[_Share], tokens_per_pass: int, totals: Totals
@@ -171,7 +185,8 @@ class Updater:
             coefficient = aim.coefficient(update)
             if looked_at is None or coefficient == 0.0:
                 continue
-            weight = aim.objective.weigh(looked_at.mask, looked_at.rewards)
+            own = aim.objective.weigh(looked_at.mask, looked_at.rewards)
+            (weight,) = self.team.totals([own])
             if weight > 0.0:
                 factor = coefficient / weight
                 shares.append(
@@ -253,8 +268,15 @@ class RolloutLearner:
         """Make the rollout of one round, and learn from it."""
         rollout = self.rounds[index]
         totals = self.updater.update(rollout, optimiser, index)
-        _add(totals, {name: (value, 1.0) for name, value in rollout.diagnostics.items()})
-        return totals
+        said = {name: (value, 1.0) for name, value in rollout.diagnostics.items()}
+        return totals | over_the_team(said, self.updater.team)
+
+
+def over_the_team(totals: Totals, team: Team) -> Totals:
+    """Sum diagnostics over all processes; they have the same names in each."""
+    names = sorted(totals)
+    flat = team.totals([amount for name in names for amount in totals[name]])
+    return dict(zip(names, zip(flat[::2], flat[1::2], strict=True), strict=True))
 
 
 def _measure(batch: Batch) -> Totals:

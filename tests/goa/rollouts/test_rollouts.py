@@ -22,7 +22,7 @@ from goa.rollouts import references
 from goa.rollouts.candidates import CandidateWriter, RolloutNeeds
 from goa.rollouts.credits import reward_gains
 from goa.rollouts.pooled import PoolChoice, start_from_pool
-from goa.rollouts.references import ReferenceRounds, references_of
+from goa.rollouts.references import ReferencePlan, ReferenceRounds, references_of
 from goa.rollouts.rollout import Rollout
 from goa.rollouts.rounds import CandidateRounds, RoundPlan
 from tests.conftest import SENTENCES
@@ -57,6 +57,10 @@ def corpus(tmp_path: Path) -> Corpus:
     return Corpus.open(tmp_path / "train.arrow")
 
 
+def plan(sources_per_round: int, epochs: int) -> ReferencePlan:
+    return ReferencePlan(sources_per_round=sources_per_round, epochs=epochs, seed=1)
+
+
 def sources_of(rollout: Rollout, policy: Policy) -> list[str]:
     """Read the sources of a rollout back."""
     lengths = rollout.sources.mask.sum(dim=1).tolist()
@@ -69,7 +73,7 @@ def test_an_epoch_of_references_sees_every_source_once(
     policy: Policy, corpus: Corpus, monkeypatch: pytest.MonkeyPatch, rounds_per_block: int
 ) -> None:
     monkeypatch.setattr(references, "ROUNDS_PER_BLOCK", rounds_per_block)
-    rounds = ReferenceRounds(policy, corpus, size=3, epochs=2, seed=1)
+    rounds = ReferenceRounds(policy, corpus, plan(3, 2))
     assert len(rounds) == 8
     for epoch in (0, 4):
         seen = Counter(
@@ -79,7 +83,7 @@ def test_an_epoch_of_references_sees_every_source_once(
 
 
 def test_pairs_of_like_length_share_a_round(policy: Policy, corpus: Corpus) -> None:
-    rounds = ReferenceRounds(policy, corpus, size=3, epochs=1, seed=1)
+    rounds = ReferenceRounds(policy, corpus, plan(3, 1))
     longest_sides = sorted(
         torch.maximum(rollout.sources.mask.sum(dim=1), rollout.mask.sum(dim=-1)[:, 0]).tolist()
         for rollout in (rounds[index] for index in range(len(rounds)))
@@ -91,8 +95,8 @@ def test_pairs_of_like_length_share_a_round(policy: Policy, corpus: Corpus) -> N
 def test_a_round_of_references_is_the_same_whenever_it_is_asked_for(
     policy: Policy, corpus: Corpus
 ) -> None:
-    forward = [ReferenceRounds(policy, corpus, 3, 2, seed=1)[index] for index in (5, 0)]
-    rounds = ReferenceRounds(policy, corpus, 3, 2, seed=1)
+    forward = [ReferenceRounds(policy, corpus, plan(3, 2))[index] for index in (5, 0)]
+    rounds = ReferenceRounds(policy, corpus, plan(3, 2))
     for index, before in zip((5, 0), forward, strict=True):
         assert torch.equal(rounds[index].tokens, before.tokens)
         assert torch.equal(rounds[index].sources.ids, before.sources.ids)
@@ -109,7 +113,7 @@ def test_which_reference_is_learnt_from_follows_from_seed_and_id(policy: Policy)
 
 
 def test_all_references_are_used_in_the_course_of_time(policy: Policy, corpus: Corpus) -> None:
-    rounds = ReferenceRounds(policy, corpus, 10, 12, seed=1)
+    rounds = ReferenceRounds(policy, corpus, plan(10, 12))
     seen = {
         text
         for index in range(len(rounds))
@@ -419,7 +423,8 @@ def test_later_rounds_leave_silent_sources_out_and_can_be_resumed(
     def rounds(first: Rollout | None = start.rollout) -> CandidateRounds:
         return CandidateRounds(writer, corpus, first, plan)
 
-    assert rounds()[0] is start.rollout
+    assert torch.equal(rounds()[0].tokens, start.rollout.tokens)
+    assert rounds()[0].diagnostics == start.rollout.diagnostics
     through = rounds()
     seen = [through[index] for index in range(1, 6)]
     loud = {example.source for example in EXAMPLES if int(example.id[-1]) % 2}

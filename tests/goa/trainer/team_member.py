@@ -1,0 +1,155 @@
+"""One process of a team, for the tests: trains, and says what it ended with.
+
+``python -m tests.goa.trainer.team_member WHAT SIZE OUT``
+"""
+
+import itertools
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from goa.checkpoints import Checkpoints
+from goa.data.corpus import Corpus, CorpusWriter
+from goa.evaluators.contract import Evaluator
+from goa.objectives.likelihood import Likelihood, LikelihoodSettings
+from goa.policies.build import build_model
+from goa.policies.encoder_decoder import EncoderDecoder
+from goa.policies.settings import ScratchPolicySettings
+from goa.policies.tokenizer import train_tokenizer
+from goa.records import Example, Sample, Scores
+from goa.rollouts.candidates import CandidateWriter, RolloutNeeds
+from goa.rollouts.pooled import PoolStart
+from goa.rollouts.references import ReferencePlan, ReferenceRounds
+from goa.trainer.anchor import Anchor
+from goa.trainer.finetuning import FinetuneSettings
+from goa.trainer.loop import Phase, Trainer, Validation
+from goa.trainer.phases import Materials, make_phases
+from goa.trainer.settings import OptimiserSettings, ValidationSettings
+from goa.trainer.team import Team, join_team
+from goa.trainer.update import Aim, RolloutLearner, UpdatePlan, Updater
+from goa.trainer.validation import LikelihoodValidation
+from tests.conftest import SENTENCES
+from tests.goa.trainer.test_loop import Ear
+
+EXAMPLES = [
+    Example(id=f"train-{row}", source=SENTENCES[row % 5], references=(SENTENCES[(row + 2) % 5],))
+    for row in range(12)
+]
+OPTIMISER = {"learning_rate": 3e-3}
+
+
+class Long(Evaluator):
+    """Pays for long candidates."""
+
+    name = signature = "long"
+
+    def score(self, samples: Sequence[Sample]) -> Scores:
+        return Scores(values=tuple(min(1.0, len(sample.candidate) / 80) for sample in samples))
+
+
+def make_policy() -> EncoderDecoder:
+    settings = ScratchPolicySettings(
+        kind="scratch", vocab_size=60, d_model=16, num_layers=1, num_heads=2, d_ff=32,
+        dropout=0.0, max_positions=32,
+    )  # fmt: skip
+    tokenizer = train_tokenizer(iter(SENTENCES), settings)
+    model = build_model(
+        settings, len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id, seed=3
+    )
+    # Double precision: Adam makes whole steps of the rounding of gradients that are really 0, such
+    # as those of the biases of attention keys.
+    return EncoderDecoder(model.double().eval(), tokenizer)
+
+
+def likelihood(policy: EncoderDecoder, corpus: Corpus, team: Team) -> Trainer:
+    plan = ReferencePlan(sources_per_round=6, epochs=2, seed=1)
+    rounds = ReferenceRounds(policy, corpus, plan, team.share)
+    aim = Aim(objective=Likelihood(LikelihoodSettings(kind="likelihood")))
+    updater = Updater(policy, [aim], UpdatePlan(seed=1), team=team)
+    phase = Phase(
+        learner=RolloutLearner(rounds, updater),
+        validate=LikelihoodValidation(policy, corpus, None, team),
+        optimiser=OptimiserSettings(**OPTIMISER),  # type: ignore[arg-type]
+        validation=ValidationSettings(every=1),
+    )
+    return Trainer(policy, [lambda: rising(phase)], team=team)
+
+
+def finetuning(what: str, policy: EncoderDecoder, corpus: Corpus, team: Team) -> Trainer:
+    changes: dict[str, Any] = {
+        "ppo": {"objective": {"kind": "ppo"}, "divergence": {"weight": 0.1, "target": 0.1}},
+        "mrt": {"objective": {"kind": "mrt", "alpha": 0.5}, "likelihood_weight": 0.2},
+        "evolution": {"objective": {"kind": "evolution", "num_pairs": 2}},
+    }[what]
+    settings = FinetuneSettings.model_validate(
+        {
+            "rounds": 3,
+            "sources_per_round": 6,
+            "candidates": {"kind": "sample", "num_candidates": 3, "max_tokens": 6},
+            "optimiser": OPTIMISER,
+            "validation": {"every": 1},
+            **changes,
+        }
+    )
+    writer = CandidateWriter(policy, Long(), settings.candidates, RolloutNeeds())
+    pool = PoolStart(
+        rollout=writer.write(EXAMPLES[:6], 9), examples=tuple(EXAMPLES[:6]), spreads={}
+    )
+    materials = Materials(
+        policy=policy,
+        anchor=Anchor(policy, settings.divergence),
+        evaluator=Long(),
+        train=corpus,
+        validation=corpus,
+        pool=pool,
+        seed=1,
+        team=team,
+    )
+    phases = [lambda make=make: rising(make()) for make in make_phases(settings, materials)]
+    return Trainer(policy, phases, materials.anchor, team)
+
+
+def rising(phase: Phase) -> Phase:
+    """Take every look for better than the one before, so that the last policy is the one kept."""
+    looks = itertools.count()
+
+    def validate() -> Validation:
+        return replace(phase.validate(), score=float(next(looks)))
+
+    return replace(phase, validate=validate, collapse=None)
+
+
+def main() -> None:
+    what, size, out = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
+    torch.set_num_threads(1)
+    team = join_team(torch.device("cpu"), size)
+    policy = make_policy()
+    folder = Path(tempfile.mkdtemp())
+    with CorpusWriter(folder / "train.arrow") as writer:
+        for example in EXAMPLES:
+            writer.add(example)
+    corpus = Corpus.open(folder / "train.arrow")
+    start = flat(policy)
+    if what == "likelihood":
+        trainer = likelihood(policy, corpus, team)
+    else:
+        trainer = finetuning(what, policy, corpus, team)
+    with Checkpoints(folder / "checkpoints", writes=team.is_first) as checkpoints:
+        state = trainer.run(checkpoints, Ear())
+        saved = checkpoints.newest_step() > 0
+    told = {"weights": flat(policy), "start": start, "rows": state.rows, "saved": saved}
+    out.write_text(json.dumps(told))
+
+
+def flat(policy: EncoderDecoder) -> list[float]:
+    return torch.cat([weight.detach().flatten() for weight in policy.model.parameters()]).tolist()
+
+
+if __name__ == "__main__":
+    main()

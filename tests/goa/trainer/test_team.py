@@ -1,0 +1,87 @@
+"""Two processes on the same rounds take the steps that one takes."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROJECT = Path(__file__).parents[3]
+NUMBERS = (
+    "loss",
+    "grad_norm",
+    "kl",
+    "entropy",
+    "nll",
+    "reward",
+    "value_error",
+    "validation_loss",
+    "validation_reward",
+    "validation_length",
+)
+BOUND = 1e-6
+"""Sums over two processes are added up in another order; candidates' log-probs are float32."""
+
+
+def train(size: int, what: str, folder: Path) -> list[dict[str, Any]]:
+    """Train in so many processes, and give what each one ended with."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    shared = {
+        "PYTHONPATH": str(PROJECT),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": str(size),
+        "LOCAL_WORLD_SIZE": str(size),
+        "OMP_NUM_THREADS": "1",
+    }
+    outs = [folder / f"{what}-{size}-{rank}.json" for rank in range(size)]
+    team = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.goa.trainer.team_member", what, str(size), str(out)],
+            cwd=PROJECT,
+            env=os.environ | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank, out in enumerate(outs)
+    ]
+    for member in team:
+        _, said = member.communicate(timeout=120)
+        assert member.returncode == 0, said
+    return [json.loads(out.read_text()) for out in outs]
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "likelihood",
+        "ppo",
+        pytest.param("mrt", marks=pytest.mark.long),
+        pytest.param("evolution", marks=pytest.mark.long),
+    ],
+)
+def test_one_and_two_processes_end_alike(what: str, tmp_path: Path) -> None:
+    (alone,) = train(1, what, tmp_path)
+    first, second = train(2, what, tmp_path)
+    assert first["weights"] == second["weights"]  # to the last bit: they never drift apart
+    assert first["rows"] == second["rows"]
+    assert (
+        max(
+            abs(weight - moved)
+            for weight, moved in zip(alone["weights"], alone["start"], strict=True)
+        )
+        > 1e-3
+    )
+    assert first["weights"] == pytest.approx(alone["weights"], abs=BOUND)
+    for ours, theirs in zip(first["rows"], alone["rows"], strict=True):
+        for name in NUMBERS:
+            if name in theirs:
+                assert ours[name] == pytest.approx(theirs[name], rel=1e-5, abs=1e-7), name
+    # Only the first process saves.
+    assert (first["saved"], second["saved"]) == (True, False)
