@@ -46,7 +46,7 @@ def set_up(policy: Policy, settings: ComputeSettings, *, dropout: bool) -> None:
     policy.precision = settings.precision
     policy.checkpoints_gradients = settings.gradient_checkpointing
     if settings.gradient_checkpointing:
-        policy.model.gradient_checkpointing_enable({"use_reentrant": False})
+        policy.model.activation_checkpointing_enable({"use_reentrant": False})
         if not dropout:
             # transformers checkpoints in training mode alone, which would bring dropout along.
             _silence_dropout(policy.model)

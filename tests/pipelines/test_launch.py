@@ -1,0 +1,60 @@
+"""A stage as several processes: all of them know of each other, and end together."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipelines.launch import launch, rank, team_size
+
+MEMBER = """
+import json, os, sys, time, pathlib
+folder, rank = pathlib.Path(sys.argv[1]), os.environ["RANK"]
+names = ("WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+(folder / rank).write_text(json.dumps({name: os.environ[name] for name in names}))
+if rank == sys.argv[2]:
+    sys.exit(3)
+if sys.argv[2] != "none":
+    time.sleep(60)
+"""
+
+
+def test_each_member_knows_its_place_and_the_others(tmp_path: Path) -> None:
+    assert launch([sys.executable, "-c", MEMBER, str(tmp_path), "none"], 3) == 0
+    told = [json.loads((tmp_path / str(place)).read_text()) for place in range(3)]
+    assert [found["LOCAL_RANK"] for found in told] == ["0", "1", "2"]
+    assert {found["WORLD_SIZE"] for found in told} == {"3"}
+    assert len({(found["MASTER_ADDR"], found["MASTER_PORT"]) for found in told}) == 1
+    assert told[0]["MASTER_ADDR"] == "127.0.0.1"
+
+
+def test_when_one_fails_the_others_end_and_its_exit_code_is_told(tmp_path: Path) -> None:
+    started = time.monotonic()
+    assert launch([sys.executable, "-c", MEMBER, str(tmp_path), "1"], 2) == 3
+    assert time.monotonic() - started < 30
+
+
+def test_alone_a_process_is_a_team_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RANK", raising=False)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert (rank(), team_size()) == (0, 1)
+    monkeypatch.setenv("RANK", "2")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert (rank(), team_size()) == (2, 4)
+
+
+def test_a_stage_that_takes_no_name_refuses_one(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.pretrain", "bleu"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "unrecognized arguments: bleu" in done.stderr
