@@ -15,9 +15,10 @@ from pathlib import Path
 
 from goa.errors import PipelineError
 from pipelines import supervise
-from pipelines.devices import lease
+from pipelines.devices import Lease, lease
 from pipelines.fingerprint import fingerprint
 from pipelines.graph import StageDefinition, stage_definition
+from pipelines.launch import num_processes
 
 TAIL_LINES = 20
 
@@ -45,7 +46,7 @@ class Workplace:
     root: Path
     """The project's folder, absolute."""
     gpus: tuple[str, ...] = ()
-    """Names for CUDA_VISIBLE_DEVICES, one stage each; empty on a machine without."""
+    """Names for CUDA_VISIBLE_DEVICES, one process each; empty on a machine without."""
     run_lock: int | None = None
     """Descriptor of the run's lock; supervisors keep it until their stage is really gone."""
 
@@ -70,8 +71,9 @@ async def run_stage(name: str, place: Workplace) -> StageState:
         return StageState.RESCUED
     marker = done_path(name, place.root)
     marker.unlink(missing_ok=True)
-    async with lease(place.gpus) as gpu:
-        code = await _dvc(["repro", "--single-item", name], place, gpu)
+    stage = await asyncio.to_thread(stage_definition, name, place.root)
+    async with lease(place.gpus, num_processes(stage.cmd)) as held:
+        code = await _dvc(["repro", "--single-item", name], place, held)
     if code == 0:
         marker.unlink(missing_ok=True)
         return StageState.CACHED if _was_skipped(name, log) else StageState.DONE
@@ -109,14 +111,14 @@ async def _rescued(name: str, place: Workplace, *, untouched: bool) -> bool:
     return True
 
 
-async def _dvc(arguments: Sequence[str], place: Workplace, gpu: tuple[str, int] | None) -> int:
+async def _dvc(arguments: Sequence[str], place: Workplace, held: Lease | None) -> int:
     """Run DVC under a supervisor, its output added to the stage's log; give the exit code."""
     argv = [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
     environment = stage_environment()
     kept = [] if place.run_lock is None else [place.run_lock]
-    if gpu is not None:
-        environment["CUDA_VISIBLE_DEVICES"] = gpu[0]
-        kept.append(gpu[1])
+    if held is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(held.names)
+        kept += held.descriptors
     with log_path(arguments[-1], place.root).open("ab") as log:
         process = await asyncio.create_subprocess_exec(
             *supervise.command(argv),

@@ -1,6 +1,7 @@
 """Starting a stage as several processes of one team."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -25,7 +26,13 @@ def team_size() -> int:
     return int(os.environ["WORLD_SIZE"]) if is_member() else 1
 
 
-def launch(argv: Sequence[str], num_processes: int) -> int:
+def num_processes(command: str) -> int:
+    """Read from a stage's command line how many processes it will be; 1 if it does not say."""
+    found = re.search(r"--processes[ =](\d+)", command)
+    return int(found.group(1)) if found else 1
+
+
+def launch(argv: Sequence[str], size: int) -> int:
     """Run one command line in several processes that know of each other; give the exit code.
 
     They stay in this process's group, so that what ends the group ends them. When one fails, the
@@ -34,14 +41,14 @@ def launch(argv: Sequence[str], num_processes: int) -> int:
     shared = {
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(_free_port()),
-        "WORLD_SIZE": str(num_processes),
-        "LOCAL_WORLD_SIZE": str(num_processes),
+        "WORLD_SIZE": str(size),
+        "LOCAL_WORLD_SIZE": str(size),
     }
     team = [
         subprocess.Popen(
             argv, env=os.environ | shared | {"RANK": str(place), "LOCAL_RANK": str(place)}
         )
-        for place in range(num_processes)
+        for place in range(size)
     ]
     try:
         while any(member.poll() is None for member in team):
@@ -56,11 +63,11 @@ def launch(argv: Sequence[str], num_processes: int) -> int:
     return failed[0] if failed else 0
 
 
-def launch_if_told(num_processes: int) -> None:
+def launch_if_told(size: int) -> None:
     """Start the team and leave with its exit code, unless this process is one of it already."""
-    if num_processes > 1 and not is_member():
+    if size > 1 and not is_member():
         argv = [sys.executable, "-m", _module(), *sys.argv[1:]]
-        raise SystemExit(launch(argv, num_processes))
+        raise SystemExit(launch(argv, size))
 
 
 def _module() -> str:

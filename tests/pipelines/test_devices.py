@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from goa.errors import PipelineError
 from pipelines.devices import lease, visible_gpus
 
 
@@ -57,7 +58,7 @@ def test_a_gpu_has_one_holder_at_a_time(monkeypatch, tmp_path) -> None:
         async with lease(("0", "1")) as first, lease(("0", "1")) as second:
             assert first is not None
             assert second is not None
-            assert [first[0], second[0]] == ["0", "1"]
+            assert [first.names, second.names] == [("0",), ("1",)]
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.2), lease(("0", "1")):
                     pass
@@ -73,7 +74,7 @@ def test_a_gpu_is_free_again_when_its_holder_was_killed(monkeypatch, tmp_path) -
     async def use() -> None:
         async with lease(("0",)) as held:
             assert held is not None
-            heir = subprocess.Popen(["sleep", "600"], pass_fds=[held[1]])
+            heir = subprocess.Popen(["sleep", "600"], pass_fds=held.descriptors)
         # The child inherited the lock, as supervisors do.
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2), lease(("0",)):
@@ -82,5 +83,38 @@ def test_a_gpu_is_free_again_when_its_holder_was_killed(monkeypatch, tmp_path) -
         heir.wait()
         async with asyncio.timeout(5), lease(("0",)) as again:
             assert again is not None
+
+    asyncio.run(use())
+
+
+def test_several_gpus_are_taken_together_or_not_at_all(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    gpus = ("0", "1", "2")
+
+    async def use() -> None:
+        async with lease(gpus, 2) as pair:
+            assert pair is not None
+            assert pair.names == ("0", "1")
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2), lease(gpus, 2):
+                    pass
+            # The attempt that failed holds nothing.
+            async with asyncio.timeout(5), lease(gpus) as third:
+                assert third is not None
+                assert third.names == ("2",)
+        async with asyncio.timeout(5), lease(gpus, 3) as all_of_them:
+            assert all_of_them is not None
+            assert all_of_them.names == gpus
+
+    asyncio.run(use())
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    async def use() -> None:
+        with pytest.raises(PipelineError, match="4 processes need a GPU each, and there are 2"):
+            async with lease(("0", "1"), 4):
+                pass
 
     asyncio.run(use())

@@ -69,6 +69,13 @@ def test_a_stage_sees_only_the_gpu_it_was_given(toy) -> None:
     assert (toy.root / "gpus").read_text() == "prepare 3\n"
 
 
+def test_a_stage_of_several_processes_sees_a_gpu_for_each(toy) -> None:
+    graph = toy.root / "dvc.yaml"
+    graph.write_text(graph.read_text().replace("out/data seed", "out/data seed --processes 2", 1))
+    run(toy, "prepare", gpus=("3", "5", "7"))
+    assert (toy.root / "gpus").read_text() == "prepare 3,5\n"
+
+
 def test_without_gpus_the_environment_is_left_alone(toy) -> None:
     run(toy, "prepare")
     assert (toy.root / "gpus").read_text() == "prepare none\n"

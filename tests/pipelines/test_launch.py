@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.launch import launch, rank, team_size
+from pipelines.launch import launch, num_processes, rank, team_size
 
 MEMBER = """
 import json, os, sys, time, pathlib
@@ -45,6 +45,18 @@ def test_alone_a_process_is_a_team_of_one(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("RANK", "2")
     monkeypatch.setenv("WORLD_SIZE", "4")
     assert (rank(), team_size()) == (2, 4)
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("python -m pipelines.finetune bleu --processes 4", 4),
+        ("python -m pipelines.finetune bleu --processes=2", 2),
+        ("python -m pipelines.score bleu", 1),
+    ],
+)
+def test_a_command_line_tells_how_many_it_will_be(command: str, expected: int) -> None:
+    assert num_processes(command) == expected
 
 
 def test_a_stage_that_takes_no_name_refuses_one(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import yaml
 
 def main() -> None:
     """Write ``key``'s value to ``output``."""
-    stage, output, key = sys.argv[1:]
+    stage, output, key = sys.argv[1:4]
     note(stage, "start")
     with Path("gpus").open("a") as file:
         file.write(f"{stage} {os.environ.get('CUDA_VISIBLE_DEVICES', 'none')}\n")
