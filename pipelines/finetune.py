@@ -16,7 +16,7 @@ from goa.trainer.finetuning import FinetuneSettings
 from goa.trainer.loop import Trainer, TrainingState
 from goa.trainer.phases import Materials, make_phases
 from goa.trainer.team import join_team
-from pipelines.launch import rank, team_size
+from pipelines.launch import local_rank, team_size
 from pipelines.stage import PARAMS, Stage, open_stage, stage_argument
 from pipelines.training import save_training, train
 
@@ -41,7 +41,7 @@ def finetune(stage: Stage, name: str) -> None:
     settings: FinetuneSettings = params.finetune
     first = settings.resolved()[0].settings
     first.check_pool(params.generate)
-    device = use_device(params.compute, params.compute.threads.finetune, rank())
+    device = use_device(params.compute, params.compute.threads.finetune, local_rank())
     team = join_team(device, team_size())
     policy = load_policy(Path("out/policies/mle"), device)
     set_up(policy, params.compute, dropout=False)

@@ -21,6 +21,11 @@ def rank() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
+def local_rank() -> int:
+    """Give this process's place among those on this machine; 0 if it has none."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
 def team_size() -> int:
     """Count the processes of this process's team."""
     return int(os.environ["WORLD_SIZE"]) if is_member() else 1

@@ -14,7 +14,7 @@ from goa.trainer.settings import PretrainSettings
 from goa.trainer.team import join_team
 from goa.trainer.update import Aim, RolloutLearner, UpdatePlan, Updater
 from goa.trainer.validation import LikelihoodValidation
-from pipelines.launch import rank, team_size
+from pipelines.launch import local_rank, team_size
 from pipelines.stage import PARAMS, Stage, no_argument, open_stage
 from pipelines.training import save_training, train
 
@@ -32,7 +32,7 @@ def pretrain(stage: Stage) -> None:
         PARAMS, seed=int, compute=ComputeSettings, policy=PolicySettings, pretrain=PretrainSettings
     )
     settings: PretrainSettings = params.pretrain
-    device = use_device(params.compute, params.compute.threads.pretrain, rank())
+    device = use_device(params.compute, params.compute.threads.pretrain, local_rank())
     team = join_team(device, team_size())
     policy = create_policy(params.policy, Path("out/tokenizer"), params.seed, device)
     set_up(policy, params.compute, dropout=True)

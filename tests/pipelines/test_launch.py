@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.launch import launch, num_processes, rank, team_size
+from pipelines.launch import launch, local_rank, num_processes, rank, team_size
 
 MEMBER = """
 import json, os, sys, time, pathlib
@@ -41,10 +41,12 @@ def test_when_one_fails_the_others_end_and_its_exit_code_is_told(tmp_path: Path)
 def test_alone_a_process_is_a_team_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RANK", raising=False)
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    assert (rank(), team_size()) == (0, 1)
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    assert (rank(), local_rank(), team_size()) == (0, 0, 1)
     monkeypatch.setenv("RANK", "2")
     monkeypatch.setenv("WORLD_SIZE", "4")
-    assert (rank(), team_size()) == (2, 4)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert (rank(), local_rank(), team_size()) == (2, 1, 4)
 
 
 @pytest.mark.parametrize(
