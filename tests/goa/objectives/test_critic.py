@@ -57,6 +57,20 @@ def test_a_value_knows_the_tokens_before_it_and_not_its_own(world: World) -> Non
         assert not torch.allclose(values[0, 0, same + 1 :], values[0, 1, same + 1 :])
 
 
+def test_only_tokens_count(world: World) -> None:
+    critic = Critic(HeadSettings(), world.policy.state_size, seed=1)  # expects 0 of everything
+    critic.network.double()
+    chosen = [0, 5, 20]
+    batch = world.batch(world.log_probs().detach(), chosen, states=states(world)[chosen][None])
+    loss = critic(batch)
+    lengths = world.mask[chosen].sum(dim=-1)
+    expected = float((lengths * world.rewards[chosen].square()).sum())
+    assert len(set(lengths.tolist())) > 1
+    assert loss.sum.item() == pytest.approx(expected, abs=1e-12)
+    assert loss.diagnostics["value_error"] == (pytest.approx(expected), float(lengths.sum()))
+    assert critic.weigh(batch.mask, batch.rewards) == float(lengths.sum())
+
+
 def test_it_does_not_move_the_policy(world: World) -> None:
     critic = Critic(HeadSettings(), world.policy.state_size, seed=1)
     critic.network.double()

@@ -58,7 +58,11 @@ def test_only_what_was_drawn_has_an_importance_ratio(world: World) -> None:
     batch, log_probs = mixed(world, prefix)
     written = log_probs.detach()[CHOSEN] - torch.tensor([5.0, 0.1, 0.0])
     batch = replace(batch, written_log_probs=written.masked_fill(~world.mask[CHOSEN], 0.0)[None])
-    ratio, count = Mixer(MixerSettings(kind="mixer"))(batch).diagnostics["importance_ratio"]
+    diagnostics = Mixer(MixerSettings(kind="mixer"))(batch).diagnostics
+    num_tokens = float(world.mask[CHOSEN].sum())
+    assert diagnostics["advantage_size"][1] == num_tokens - 3
+    assert diagnostics["prefix_share"] == (3.0, num_tokens)
+    ratio, count = diagnostics["importance_ratio"]
     assert ratio / count == pytest.approx(float(torch.tensor(0.1).exp()), rel=1e-6)
 
 

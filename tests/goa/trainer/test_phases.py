@@ -1,0 +1,161 @@
+"""Phases are what their settings say."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from goa.data.corpus import Corpus, CorpusWriter
+from goa.decoding.settings import SampleSettings
+from goa.evaluators.contract import Evaluator
+from goa.policies.policy import Policy
+from goa.records import Example, Sample, Scores
+from goa.rollouts.candidates import CandidateWriter, RolloutNeeds
+from goa.rollouts.pooled import PoolStart
+from goa.rollouts.rounds import CandidateRounds
+from goa.trainer.anchor import Anchor
+from goa.trainer.evolution import Evolution
+from goa.trainer.finetuning import FinetuneSettings
+from goa.trainer.loop import Phase
+from goa.trainer.phases import Materials, make_phases
+from goa.trainer.settings import DivergenceSettings
+from goa.trainer.team import Team
+from goa.trainer.update import RolloutLearner
+from tests.conftest import SENTENCES
+
+EXAMPLES = [
+    Example(id=f"train-{row}", source=text, references=(text,))
+    for row, text in enumerate(SENTENCES)
+]
+STRATEGY = SampleSettings(kind="sample", num_candidates=2, max_tokens=6)
+
+
+class Long(Evaluator):
+    name = signature = "long"
+
+    def score(self, samples: Sequence[Sample]) -> Scores:
+        return Scores(values=tuple(min(1.0, len(sample.candidate) / 80) for sample in samples))
+
+
+@pytest.fixture
+def materials(policy: Policy, tmp_path: Path) -> Materials:
+    with CorpusWriter(tmp_path / "train.arrow") as writer:
+        for example in EXAMPLES:
+            writer.add(example)
+    corpus = Corpus.open(tmp_path / "train.arrow")
+    rollout = CandidateWriter(policy, Long(), STRATEGY, RolloutNeeds()).write(EXAMPLES[:3], 9)
+    spreads = {"train-0": 0.0, "train-1": 0.2, "train-2": 0.1}
+    return Materials(
+        policy=policy,
+        anchor=Anchor(policy, DivergenceSettings()),
+        evaluator=Long(),
+        train=corpus,
+        validation=corpus,
+        pool=PoolStart(rollout=rollout, examples=tuple(EXAMPLES[:3]), spreads=spreads),
+        seed=5,
+        team=Team(),
+    )
+
+
+def make(materials: Materials, **settings: Any) -> list[Phase]:
+    whole = {
+        "objective": {"kind": "reinforce"},
+        "candidates": STRATEGY.model_dump(),
+        "sources_per_round": 3,
+        **settings,
+    }
+    return [phase() for phase in make_phases(FinetuneSettings.model_validate(whole), materials)]
+
+
+def rounds_of(phase: Phase) -> CandidateRounds:
+    assert isinstance(phase.learner, RolloutLearner | Evolution)
+    assert isinstance(phase.learner.rounds, CandidateRounds)
+    return phase.learner.rounds
+
+
+def test_only_a_first_phase_with_the_evaluator_of_the_pool_learns_from_the_pool(
+    materials: Materials,
+) -> None:
+    rule = {"evaluator": {"kind": "rule"}}
+    assert [rounds_of(phase).first is not None for phase in make(materials)] == [True]
+    assert [
+        rounds_of(phase).first is not None for phase in make(materials, phases=[{}, {}, rule])
+    ] == [True, False, False]
+    assert [rounds_of(phase).first is not None for phase in make(materials, phases=[rule])] == [
+        False
+    ]
+    for kind in ("mixer", "evolution"):
+        (phase,) = make(materials, objective={"kind": kind})
+        assert rounds_of(phase).first is None
+
+
+def test_what_the_pool_lacks_is_added_to_the_first_round(materials: Materials) -> None:
+    (phase,) = make(materials, credit={"kind": "reward_to_go"}, likelihood_weight=0.5)
+    first = rounds_of(phase).first
+    assert first is not None
+    assert first.credits is not None
+    assert first.references is not None
+
+
+def test_phases_draw_from_seeds_of_their_own_and_a_lone_one_from_the_runs(
+    materials: Materials,
+) -> None:
+    seeds = [rounds_of(phase).plan.seed for phase in make(materials, phases=[{}, {}, {}])]
+    assert seeds[0] == 5
+    assert len(set(seeds)) == 3
+
+
+@pytest.mark.parametrize(
+    ("choice", "silent", "replacements"),
+    [("keep", set(), 0), ("skip", {"train-0"}, 0), ("resample", {"train-0"}, 3)],
+)
+def test_silent_sources_are_kept_skipped_or_replaced(
+    materials: Materials, choice: str, silent: set[str], replacements: int
+) -> None:
+    (phase,) = make(materials, silent_sources=choice)
+    plan = rounds_of(phase).plan
+    assert set(plan.silent) == silent
+    assert plan.replacements == replacements
+    assert plan.curriculum is None
+
+
+def test_a_curriculum_knows_the_pools_spreads(materials: Materials) -> None:
+    (phase,) = make(materials, curriculum={"by": "spread", "start": 0.2, "rounds": 9})
+    curriculum = rounds_of(phase).plan.curriculum
+    assert curriculum is not None
+    assert [row for row in range(5) if curriculum.allows(row, 0)] == [1]
+
+
+def test_a_phases_own_evaluator_decides_and_the_first_one_is_shown_besides(
+    materials: Materials,
+) -> None:
+    plain, own = make(materials, phases=[{}, {"evaluator": {"kind": "distinct"}}])
+    assert list(plain.validate().values) == ["validation_reward", "validation_length"]
+    seen = own.validate()
+    assert seen.values["validation_reward"] == plain.validate().score
+    assert seen.score == seen.values["validation_phase_reward"] != plain.validate().score
+
+
+def test_each_phase_has_its_own_pace_and_its_own_end(materials: Materials) -> None:
+    first, second = make(
+        materials,
+        rounds=7,
+        phases=[{}, {"learning_rate": 0.5, "rounds": 2, "patience": 3, "optimiser_state": "reset"}],
+        collapse=None,
+    )
+    assert (len(first.learner), len(second.learner)) == (7, 2)
+    assert (first.optimiser.learning_rate, second.optimiser.learning_rate) == (1e-4, 0.5)
+    assert (first.validation.patience, second.validation.patience) == (None, 3)
+    assert (first.carries_optimiser, second.carries_optimiser) == (True, False)
+    assert first.collapse is second.collapse is None
+
+
+def test_perturbation_and_several_steps_reach_the_updater(materials: Materials) -> None:
+    (phase,) = make(materials, perturbation={"share": 0.25}, steps_per_round=3)
+    assert isinstance(phase.learner, RolloutLearner)
+    plan = phase.learner.updater.plan
+    assert plan.steps_per_round == 3
+    assert plan.perturbation is not None
+    assert plan.perturbation.settings.share == 0.25
+    assert not plan.dropout
