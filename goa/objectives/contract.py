@@ -44,7 +44,7 @@ class Batch:
     states: Tensor | None = None
     """[B, K, T, d] what the policy makes each choice of a token from; None where not asked for."""
     values: Tensor | None = None
-    """[B, K, T] what the critic expects to be earned from each token on."""
+    """[B, K, T] what the critic expects to be earned from each token on; anything off the mask."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,4 +54,4 @@ class Critic(Head):
 
     def _values(self, batch: Batch) -> Tensor:
         values: Tensor = self.network(self.states(batch)).squeeze(-1)
-        return values.masked_fill(~batch.mask, 0.0)
+        return values

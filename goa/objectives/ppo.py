@@ -55,9 +55,9 @@ class Ppo(OverTokens):
     def _generalised(self, batch: Batch) -> Tensor:
         """Give the generalised advantages, [B, K, T]."""
         values = given(batch.values, "the critic's values", "ppo")
-        returns = returns_of(batch).to(values).expand_as(values).masked_fill(~batch.mask, 0.0)
+        returns = returns_of(batch).to(values).expand_as(values)
         # G_t = c_t + G_(t+1), so with U_t = G_t - V_t: d_t = U_t - U_(t+1), 0 past the end.
-        surprise = returns - values
+        surprise = (returns - values).masked_fill(~batch.mask, 0.0)
         later = torch.zeros_like(surprise[..., 0])
         advantages = torch.empty_like(surprise)
         for token in reversed(range(surprise.shape[-1])):

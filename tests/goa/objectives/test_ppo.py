@@ -68,6 +68,20 @@ def test_a_hand_worked_advantage(world: World) -> None:
     assert loss.diagnostics["advantage_size"] == pytest.approx((1.15, 3.0))
 
 
+def test_what_the_critic_says_off_the_mask_changes_nothing(world: World) -> None:
+    short = int(world.mask.sum(dim=-1).argmin())
+    log_probs = world.log_probs()
+    written = log_probs.detach()[short][None, None]
+    values = [torch.tensor([[[0.5, off, 2 * off]]], dtype=torch.float64) for off in (0.0, 3.0)]
+    objective = Ppo(PpoSettings(kind="ppo", trace=0.5))
+    losses = [
+        objective(world.batch(log_probs, [short], written_log_probs=written, values=value))
+        for value in values
+    ]
+    assert losses[0].sum.item() == losses[1].sum.item() != 0.0
+    assert losses[0].diagnostics == losses[1].diagnostics
+
+
 def test_a_token_that_has_moved_out_of_bounds_counts_no_further(world: World) -> None:
     log_probs = world.log_probs()
     written = (log_probs.detach() - 1.0)[:1]
