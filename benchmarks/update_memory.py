@@ -98,7 +98,7 @@ def measure(given: argparse.Namespace, row: dict[str, Any]) -> dict[str, float]:
         mask=torch.ones(shape, dtype=torch.bool),
         rewards=torch.rand(shape[:2]),
     )
-    trained = {name: w for name, w in policy.model.named_parameters() if w.requires_grad}
+    trained = policy.trained()
     made = OptimiserSettings(tokens_per_pass=row.get("tokens_per_pass", 8192))
     optimiser = Optimiser(trained, made, 10)
     anchor = Anchor(policy, DivergenceSettings())

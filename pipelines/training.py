@@ -16,7 +16,8 @@ from pipelines.stage import Stage
 class _Watcher:
     """Passes what the trainer says on to the stage's progress bar and spool."""
 
-    def __init__(self, task: Task, spool: Spool, done: int) -> None:
+    def __init__(self, task: Task, spool: Spool, done: int, *, speaks: bool) -> None:
+        self._speaks = speaks
         self._task = task
         self._spool = spool
         self._done = done
@@ -26,7 +27,8 @@ class _Watcher:
         self._done = done
 
     def say(self, text: str) -> None:
-        sys.stderr.write(f"{text}\n")
+        if self._speaks:
+            sys.stderr.write(f"{text}\n")
 
     def record(self, update: int, values: Mapping[str, float]) -> None:
         self._spool.metrics(
@@ -44,8 +46,8 @@ def train(stage: Stage, trainer: Trainer, num_rounds: int) -> TrainingState:
     with Checkpoints(stage.checkpoints, stage.made_of, writes=first) as checkpoints:
         done = checkpoints.newest_step()
         with stage.progress.task(stage.name, num_rounds, "updates", done) as task:
-            watcher = _Watcher(task, stage.spool, done)
-            if first and done == 0 and (difference := _difference_from_before(stage)):
+            watcher = _Watcher(task, stage.spool, done, speaks=first)
+            if done == 0 and (difference := _difference_from_before(stage)):
                 watcher.say(f"starting afresh, since the last try was another: {difference}")
             return trainer.run(checkpoints, watcher)
 

@@ -108,6 +108,10 @@ class Policy(ABC):
         frozen.model.requires_grad_(False)
         return frozen
 
+    def trained(self) -> dict[str, Tensor]:
+        """Name the weights that training moves: all, or those of an adapter."""
+        return {name: w for name, w in self.model.named_parameters() if w.requires_grad}
+
     def without_adapter(self) -> AbstractContextManager[Any]:
         """Make the policy, for a while, what it is without its adapter, if it has one."""
         return nullcontext() if self.adapter is None else self.adapter.disable_adapter()

@@ -27,15 +27,16 @@ from goa.trainer.settings import DivergenceSettings, OptimiserSettings, Validati
 CandidateSettings = Annotated[
     SampleSettings | BeamSettings | GreedySettings, Field(discriminator="kind")
 ]
-
-
 LearningSettings = Annotated[ObjectiveSettings | EvolutionSettings, Field(discriminator="kind")]
 SilentSources = Literal["keep", "skip", "resample"]
 LikelihoodWeight = Annotated[float, Field(ge=0.0)] | RampSettings
 
 
 class PhaseSettings(Settings):
-    """What a phase does otherwise than fine-tuning's settings say; what it leaves out stays."""
+    """What a phase does otherwise than fine-tuning's settings say; what it leaves out stays.
+
+    Ramps, schedules and the curriculum begin again with each phase.
+    """
 
     objective: LearningSettings | None = None
     credit: CreditSettings | None = None
@@ -101,12 +102,8 @@ class FinetuneSettings(Settings):
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> "FinetuneSettings":
-        for problem in (
-            self._misled(),
-            self._incomparable(),
-            self._undivided(),
-            self._unsearched(),
-        ):
+        problems = (self._misled(), self._incomparable(), self._undivided(), self._unsearched())
+        for problem in problems:
             if problem is not None:
                 raise ValueError(problem)
         self.resolved()

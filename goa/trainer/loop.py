@@ -136,9 +136,7 @@ class Trainer:
         self.phases = phases
         self.anchor = anchor
         self.team = team or Team()
-        self.parameters: dict[str, Tensor] = {
-            name: weight for name, weight in policy.model.named_parameters() if weight.requires_grad
-        }
+        self.parameters = policy.trained()
 
     def run(self, checkpoints: Checkpoints, watcher: Watcher) -> TrainingState:
         """Train from the newest checkpoint, or from the start; end with the best policy.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from goa.data.corpus import Corpus
 from goa.evaluators.contract import Evaluator
@@ -51,7 +52,7 @@ class Materials:
 def make_phases(settings: FinetuneSettings, materials: Materials) -> list[Callable[[], Phase]]:
     """Make what makes each phase, when it begins."""
     return [
-        lambda place=place, resolved=resolved: make_phase(place, resolved, materials)  # type: ignore[misc]
+        partial(make_phase, place, resolved, materials)
         for place, resolved in enumerate(settings.resolved())
     ]
 
@@ -108,10 +109,7 @@ def _learner(
         policy, finetuning_aims(settings, policy, seed), plan, materials.anchor, materials.team
     )
     if isinstance(settings.objective, EvolutionSettings):
-        trained = {
-            name: weight for name, weight in policy.model.named_parameters() if weight.requires_grad
-        }
-        return Evolution(rounds, updater, trained, settings.objective, seed)
+        return Evolution(rounds, updater, policy.trained(), settings.objective, seed)
     return RolloutLearner(rounds, updater)
 
 

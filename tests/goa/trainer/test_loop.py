@@ -152,6 +152,31 @@ def test_phases_killed_anywhere_end_bit_equal(
     assert [row["update"] for row in resumed[0].rows] == [0, 2, 4, 5, 5, 7, 9, 11]
 
 
+def test_moments_come_over_from_the_phase_before_only_if_told(
+    policy: Policy, tmp_path: Path
+) -> None:
+    def moments_at_the_start(*, carries: bool) -> list[bool]:
+        found = []
+
+        class Looking(Stub):
+            def learn(self, index: int, optimiser: Optimiser) -> Totals:
+                found.append(bool(optimiser.adam.state))
+                return super().learn(index, optimiser)
+
+        phases = [
+            stub_phase(policy, [0.1, 0.2, 0.3], learner=Looking(policy, 2)),
+            stub_phase(
+                policy, [0.1, 0.2, 0.3], learner=Looking(policy, 2), carries_optimiser=carries
+            ),
+        ]
+        trainer = Trainer(policy, [lambda: phases[0], lambda: phases[1]])
+        train(trainer, tmp_path / str(carries))
+        return found
+
+    assert moments_at_the_start(carries=True) == [False, True, True, True]
+    assert moments_at_the_start(carries=False) == [False, True, False, True]
+
+
 @dataclass
 class Stub:
     """A learner that moves one weight up by its learning rate, and says what it is told to."""
@@ -245,6 +270,20 @@ def test_a_collapsed_policy_is_taken_back_and_goes_on_more_slowly(
     assert moved(policy, before) == pytest.approx(0.15, rel=1e-3)
     assert state.restorations == 1
     assert [row.get("collapsed") for row in state.rows] == [None, 0.0, 1.0, 0.0]
+
+
+def test_moments_are_forgotten_with_the_policy_they_were_of(policy: Policy, tmp_path: Path) -> None:
+    found = []
+
+    class Looking(Stub):
+        def learn(self, index: int, optimiser: Optimiser) -> Totals:
+            found.append(bool(optimiser.adam.state))
+            return super().learn(index, optimiser)
+
+    looks = [0.4, 0.6, 0.2, 0.7]
+    phase = stub_phase(policy, looks, learner=Looking(policy, 3), collapse=CollapseSettings())
+    train(Trainer(policy, [lambda: phase]), tmp_path)
+    assert found == [False, True, False]
 
 
 def test_a_policy_that_collapses_again_and_again_ends_the_phase(
