@@ -54,6 +54,7 @@ def finetune(stage: Stage, name: str) -> None:
         greedy=params.generate.names("greedy")[0] if "greedy" in first.needs else None,
         num_sources=settings.sources_per_round,
         seed=params.seed,
+        keeps_silent=first.keeps_silent_sources,
     )
     materials = Materials(
         policy=policy,

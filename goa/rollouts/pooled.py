@@ -32,6 +32,8 @@ class PoolChoice:
     """Sources of the first round."""
     seed: int
     """Of the choice among the sources that carry signal."""
+    keeps_silent: bool = False
+    """Whether the choice is among all sources instead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +77,7 @@ def start_from_pool(
     chosen: list[tuple[int, str, _Group]] = []
     for group in _groups(pool, rewards, choice):
         spreads[group.example_id] = _spread(group.rewards)
-        if spreads[group.example_id] == 0.0:
+        if spreads[group.example_id] == 0.0 and not choice.keeps_silent:
             continue
         # The sources with the smallest keys are a random choice, made in one pass.
         key = -derive_seed(choice.seed, "pool", group.example_id)

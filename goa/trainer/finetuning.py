@@ -70,7 +70,8 @@ class FinetuneSettings(Settings):
     """Put a reference among each source's candidates; for the same objectives."""
     silent_sources: SilentSources = "skip"
     """What becomes of sources whose candidates all earn the same. skip: those of the pool are left
-    out; resample: those of later rounds are replaced by others besides, three times at most."""
+    out, unless a reference is among the candidates; resample: those of later rounds are replaced by
+    others besides, three times at most."""
     curriculum: CurriculumSettings | None = None
     """Which sources come early; none named means all from the start."""
     steps_per_round: int = Field(1, ge=1, le=1000)
@@ -173,6 +174,14 @@ class FinetuneSettings(Settings):
     def learns_from_pool(self) -> bool:
         """Whether the first round can learn from the candidates of the pool."""
         return "prefix" not in self.needs and self.objective.kind != "evolution"
+
+    @property
+    def keeps_silent_sources(self) -> bool:
+        """Whether sources whose candidates all earn the same are learnt from, too.
+
+        A reference among the candidates tells them apart.
+        """
+        return self.silent_sources == "keep" or self.with_reference
 
     @property
     def pool_kind(self) -> Literal["sample", "beam"]:

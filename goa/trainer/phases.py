@@ -141,7 +141,7 @@ def _rounds(
         num_rounds=settings.rounds,
         sources_per_round=settings.sources_per_round,
         seed=seed,
-        silent=frozenset() if settings.silent_sources == "keep" else pool.silent,
+        silent=frozenset() if settings.keeps_silent_sources else pool.silent,
         curriculum=curriculum,
         share=materials.team.share,
         replacements=REPLACEMENTS if settings.silent_sources == "resample" else 0,

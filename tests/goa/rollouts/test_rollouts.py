@@ -3,6 +3,7 @@
 import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -392,6 +393,15 @@ def test_a_pool_without_any_signal_is_refused(
 ) -> None:
     with pytest.raises(DataError, match="each of the 10 sources earn the same"):
         start_from_pool(policy, corpus, *pool(lambda *_: 0.5), CHOICE)
+
+
+def test_a_pool_without_any_signal_serves_where_silent_sources_are_kept(
+    policy: Policy, corpus: Corpus, pool: Callable[..., tuple[Path, Path]]
+) -> None:
+    keeping = replace(CHOICE, keeps_silent=True)
+    start = start_from_pool(policy, corpus, *pool(lambda *_: 0.5), keeping)
+    assert len(start.examples) == 4
+    assert len(start.silent) == 10
 
 
 def test_a_candidate_without_a_reward_is_refused(

@@ -120,6 +120,11 @@ def test_silent_sources_are_kept_skipped_or_replaced(
     assert plan.curriculum is None
 
 
+def test_a_reference_among_the_candidates_makes_silent_sources_speak(materials: Materials) -> None:
+    (phase,) = make(materials, objective={"kind": "mrt"}, with_reference=True)
+    assert rounds_of(phase).plan.silent == frozenset()
+
+
 def test_a_curriculum_knows_the_pools_spreads(materials: Materials) -> None:
     (phase,) = make(materials, curriculum={"by": "spread", "start": 0.2, "rounds": 9})
     curriculum = rounds_of(phase).plan.curriculum
