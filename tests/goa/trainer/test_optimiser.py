@@ -1,8 +1,13 @@
-"""Learning rates."""
+"""Learning rates, and who is stepped by which."""
+
+import math
 
 import pytest
 import torch
+from torch import Tensor
 
+from goa.objectives.contract import Batch, Loss
+from goa.objectives.head import Head, HeadSettings
 from goa.trainer.optimiser import Optimiser
 from goa.trainer.settings import OptimiserSettings
 
@@ -18,3 +23,57 @@ def test_learning_rates_warm_up_and_fall() -> None:
     assert rates(schedule="inverse_sqrt")[2:] == pytest.approx(
         [(2 / 3) ** 0.5, (2 / 4) ** 0.5, (2 / 5) ** 0.5, (2 / 6) ** 0.5]
     )
+
+
+class Stub(Head):
+    """A head with one weight."""
+
+    def __init__(self, learning_rate: float) -> None:
+        super().__init__(
+            HeadSettings(learning_rate=learning_rate), torch.nn.Linear(1, 1, bias=False)
+        )
+
+    def weigh(self, mask: Tensor, rewards: Tensor | None) -> float:
+        return 1.0
+
+    def __call__(self, batch: Batch) -> Loss:
+        raise NotImplementedError
+
+    def fill(self, batch: Batch) -> Batch:
+        return batch
+
+
+def test_a_head_steps_at_its_own_pace_and_is_clipped_apart() -> None:
+    weight, head = torch.zeros(1, requires_grad=True), Stub(learning_rate=0.5)
+    own = head.network.weight
+    optimiser = Optimiser({"w": weight}, OptimiserSettings(learning_rate=0.1), 5, [head])
+    before = float(own.detach())
+    weight.grad, own.grad = torch.tensor([0.6]), torch.tensor([[1e6]])
+    # The head's gradient neither counts in the norm nor scales the other one down.
+    assert optimiser.step(0) == pytest.approx(0.6)
+    moments = {name: value for name, value in optimiser.tensors().items() if "exp_avg." not in name}
+    assert float(moments["optimiser.w.exp_avg"]) == pytest.approx(0.1 * 0.6, rel=1e-5)
+    assert float(moments["optimiser.Stub.weight.exp_avg"]) == pytest.approx(0.1, rel=1e-4)
+    # Adam's first step is as long as the learning rate.
+    assert float(weight.detach()) == pytest.approx(-0.1, rel=1e-3)
+    assert float(own.detach()) - before == pytest.approx(-0.5, rel=1e-3)
+
+
+def test_a_head_whose_gradient_is_no_number_stops_the_step() -> None:
+    weight, head = torch.zeros(1, requires_grad=True), Stub(learning_rate=0.5)
+    optimiser = Optimiser({"w": weight}, OptimiserSettings(), 5, [head])
+    weight.grad, head.network.weight.grad = torch.tensor([0.6]), torch.tensor([[math.inf]])
+    assert math.isnan(optimiser.step(0))
+    assert float(weight.detach()) == 0.0
+
+
+def test_slowing_down_halves_the_models_rate_and_leaves_the_heads() -> None:
+    weight, head = torch.zeros(1, requires_grad=True), Stub(learning_rate=0.5)
+    own = head.network.weight
+    optimiser = Optimiser({"w": weight}, OptimiserSettings(learning_rate=0.1), 5, [head])
+    optimiser.slow_down(2)
+    before = float(own.detach())
+    weight.grad, own.grad = torch.tensor([0.6]), torch.tensor([[1.0]])
+    optimiser.step(0)
+    assert float(weight.detach()) == pytest.approx(-0.025, rel=1e-3)
+    assert float(own.detach()) - before == pytest.approx(-0.5, rel=1e-3)
