@@ -36,10 +36,9 @@ class RoundPlan:
 class Sources:
     """The examples of a corpus in random order, again and again, each time in another order."""
 
-    def __init__(self, corpus: Corpus, plan: RoundPlan, purpose: str = "sources") -> None:
+    def __init__(self, corpus: Corpus, plan: RoundPlan) -> None:
         self.corpus = corpus
         self.plan = plan
-        self.purpose = purpose
         self._round = 0
         self._examples = self._in_order()
 
@@ -55,7 +54,7 @@ class Sources:
     def _in_order(self) -> Iterator[Example]:
         for epoch in itertools.count():
             found = False
-            order = Shuffle(len(self.corpus), self.plan.seed, self.purpose, epoch)
+            order = Shuffle(len(self.corpus), self.plan.seed, "sources", epoch)
             for place in range(len(self.corpus)):
                 position = int(order[place : place + 1][0])
                 curriculum = self.plan.curriculum

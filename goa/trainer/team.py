@@ -45,11 +45,16 @@ class Team:
         return [float(value) for value in summed]
 
     def add_gradients(self, parameters: Iterable[Tensor]) -> None:
-        """Sum the gradients of parameters over the team, where any process has one."""
+        """Sum the gradients of parameters over the team, where any process has one.
+
+        Where none has, there is none afterwards either: the optimiser leaves such weights alone.
+        """
         if self.size == 1:
             return
-        for weight in parameters:
-            if weight.requires_grad:
+        weights = list(parameters)
+        known = self.totals([float(weight.grad is not None) for weight in weights])
+        for weight, num_known in zip(weights, known, strict=True):
+            if num_known:
                 gradient = torch.zeros_like(weight) if weight.grad is None else weight.grad
                 weight.grad = self._sum(gradient)
 
