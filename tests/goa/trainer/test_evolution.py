@@ -18,7 +18,7 @@ from goa.records import Example, Sample, Scores
 from goa.rollouts.candidates import CandidateWriter, RolloutNeeds
 from goa.rollouts.rounds import CandidateRounds, RoundPlan
 from goa.trainer.anchor import Anchor
-from goa.trainer.evolution import Evolution, EvolutionSettings
+from goa.trainer.evolution import Evolution, EvolutionSettings, _ranks
 from goa.trainer.optimiser import Optimiser
 from goa.trainer.settings import DivergenceSettings, OptimiserSettings
 from goa.trainer.update import UpdatePlan, Updater
@@ -188,3 +188,25 @@ def test_the_price_of_divergence_is_part_of_what_is_earned(policy: Policy, corpu
     assert (
         search.learn(0, Optimiser(parameters(policy), OptimiserSettings(), 2))["grad_norm"][0] > 0
     )
+
+
+def test_each_round_and_each_pair_has_its_own_perturbation(policy: Policy, corpus: Corpus) -> None:
+    search = evolution(policy, corpus)
+    noises = [dict(search._noise(index, pair))[NAME] for index in (0, 1) for pair in (0, 1)]
+    for place, one in enumerate(noises):
+        assert float(one.std()) == pytest.approx(1.0, abs=0.15)
+        assert all(not torch.equal(one, other) for other in noises[place + 1 :])
+
+
+def test_what_earned_the_same_has_the_same_rank() -> None:
+    found = _ranks(torch.tensor([[0.2, 0.9], [0.2, 0.5]]))
+    # Two share the places 0 and 1 of 0..3.
+    expected = [[0.5 / 3 - 0.5, 0.5], [0.5 / 3 - 0.5, 2 / 3 - 0.5]]
+    assert found.tolist() == [pytest.approx(row) for row in expected]
+
+
+def test_the_price_of_divergence_is_steered(policy: Policy, corpus: Corpus) -> None:
+    search = evolution(policy, corpus, {"weight": 0.5, "target": 1.0}, num_pairs=1)
+    search.learn(0, Catch(parameters(policy), OptimiserSettings(), 5))
+    assert search.updater.anchor is not None
+    assert search.updater.anchor.weight == pytest.approx(0.5 * 0.98)  # no divergence yet
