@@ -1,6 +1,7 @@
 """Adversarial samples: moved where it hurts, by as much as said, and nowhere else."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -117,3 +118,24 @@ def test_the_share_of_sources_is_the_one_that_was_told(policy: Policy) -> None:
     assert float(chosen.float().mean()) == pytest.approx(0.3, abs=0.02)
     assert torch.equal(perturbation.choose(10_000, 3, 0), chosen)
     assert not torch.equal(perturbation.choose(10_000, 4, 0), chosen)
+
+
+def test_references_are_learnt_from_with_their_sources_moved_too(
+    make_policy: Callable[..., Policy],
+) -> None:
+    likelihood = Likelihood(LikelihoodSettings(kind="likelihood"))
+
+    def loss(share: float | None) -> float:
+        policy = make_policy()
+        perturbation = None
+        if share is not None:
+            settings = PerturbationSettings(share=share, size=0.3)
+            perturbation = Perturbation(policy, settings, seed=1)
+        aims = [Aim(objective=likelihood, of_references=True)]
+        updater = Updater(policy, aims, UpdatePlan(seed=1, perturbation=perturbation))
+        optimiser = Optimiser(policy.trained(), OptimiserSettings(learning_rate=1e-9), 1)
+        rollout = replace(candidates(policy), references=references(policy))
+        return updater.update(rollout, optimiser, 0)["loss"][0]
+
+    assert loss(1.0) > loss(None) + 0.01
+    assert loss(1e-9) == pytest.approx(loss(None), rel=1e-6)
