@@ -227,3 +227,14 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_a_step(policy: Policy) ->
         make_updater(policy, LIKELIHOOD).update(references(policy), make_optimiser(policy), 0)
     name = "model.encoder.layers.0.fc1.weight"
     assert torch.equal(before[name], weights(policy)[name])
+
+
+def test_after_an_update_the_policy_is_ready_to_write(policy: Policy) -> None:
+    seen: list[bool] = []
+    policy.model.register_forward_pre_hook(lambda module, _: seen.append(module.training))
+    plan = UpdatePlan(seed=1, dropout=True)
+    Updater(policy, [Aim(objective=LIKELIHOOD)], plan).update(
+        references(policy), make_optimiser(policy), 0
+    )
+    assert seen == [True]
+    assert not policy.model.training
