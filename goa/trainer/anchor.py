@@ -26,6 +26,11 @@ class Anchor:
         """What the divergence weighs in the loss."""
         return self.weight if self.settings.where == "loss" else 0.0
 
+    @property
+    def prices_rewards(self) -> bool:
+        """Whether the divergence is taken from rewards."""
+        return self.settings.where == "reward" and self.weight > 0.0
+
     def attach(self, rollout: Rollout, tokens_per_pass: int) -> Rollout:
         """Add the pretrained policy's log-probs to a rollout, and take their price if told."""
         log_probs = torch.zeros(rollout.mask.shape, device=rollout.mask.device)
@@ -42,7 +47,7 @@ class Anchor:
         pretrained = rollout.pretrained_log_probs
         if rollout.rewards is None or rollout.log_probs is None or pretrained is None:
             return rollout
-        if self.settings.where != "reward" or self.weight == 0.0:
+        if not self.prices_rewards:
             return rollout
         found = prices(rollout.log_probs, pretrained, self.weight)
         if rollout.prefix_mask is not None:

@@ -81,7 +81,7 @@ class Evolution:
         self.updater.policy.model.eval()
         examples = self.rounds.examples(index)
         tokens_per_pass = optimiser.settings.tokens_per_pass
-        centre = self._write(examples, index, tokens_per_pass)
+        centre = self.updater.attach(self._write(examples, index), tokens_per_pass)
         totals = self.updater.measure(centre, tokens_per_pass)
         said = {name: (value, 1.0) for name, value in centre.diagnostics.items()}
         totals |= over_the_team(said, self.updater.team)
@@ -100,13 +100,17 @@ class Evolution:
         self.updater.steer(kl / count)
         return totals | {"perturbed_spread": (spread, 1.0), "grad_norm": (norm, 1.0)}
 
-    def _write(self, examples: Sequence[Example], index: int, tokens_per_pass: int) -> Rollout:
+    def _write(self, examples: Sequence[Example], index: int) -> Rollout:
         """Write and score candidates with the weights as they are."""
         seed = derive_seed(self.rounds.plan.seed, "round", index)
-        return self.updater.attach(self.rounds.writer.write(examples, seed, index), tokens_per_pass)
+        return self.rounds.writer.write(examples, seed, index)
 
     def _reward(self, examples: Sequence[Example], index: int, tokens_per_pass: int) -> float:
-        rewards = self._write(examples, index, tokens_per_pass).rewards
+        """Give what the weights as they are earn: the mean over the round of the whole team."""
+        rollout, anchor = self._write(examples, index), self.updater.anchor
+        if anchor is not None and anchor.prices_rewards:
+            rollout = anchor.attach(rollout, tokens_per_pass)
+        rewards = rollout.rewards
         assert rewards is not None
         total, count = self.updater.team.totals([float(rewards.double().sum()), rewards.numel()])
         return total / count

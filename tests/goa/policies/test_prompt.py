@@ -11,7 +11,7 @@ from goa.policies.prompt import PromptSettings
 
 CHAT = (
     "{% for message in messages %}[{{ message.role }}] {{ message.content }} {% endfor %}"
-    "{% if add_generation_prompt %}[assistant]{% endif %}"
+    "{% if add_generation_prompt %}[reply]{% endif %}"
 )
 
 
@@ -32,10 +32,10 @@ def test_a_template_without_a_place_is_refused() -> None:
         PromptSettings(template="translate")
 
 
-def test_a_chat_has_its_turns_and_opens_the_assistants(llama: DecoderOnly) -> None:
+def test_a_chat_has_its_turns_and_opens_the_reply(llama: DecoderOnly) -> None:
     llama.tokenizer.chat_template = CHAT
     prompt = PromptSettings(template="say {source}", chat=True, system="be brief")
-    expected = "[system] be brief [user] say hello [assistant]"
+    expected = "[system] be brief [user] say hello [reply]"
     assert prompt.fill("hello", llama.tokenizer) == expected
 
 
