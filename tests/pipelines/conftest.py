@@ -59,6 +59,15 @@ class Toy:
         return {stage for stage, event in self.events() if event == "end"}
 
 
+def alive(process: int) -> bool:
+    """Say whether a process still runs; it may go while it is looked at."""
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
 @pytest.fixture(autouse=True)
 def _quiet_dvc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DVC_NO_ANALYTICS", "1")

@@ -16,6 +16,7 @@ from goa.errors import PipelineError
 from pipelines.execution import StageError, StageState, Workplace, run_stage
 from pipelines.locks import only_run, try_lock
 from pipelines.runner import RunOutcome, run_graph
+from tests.pipelines.conftest import alive
 
 # dvc still uses what pygtrie deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
@@ -53,12 +54,7 @@ def is_written(path: Path) -> bool:
 
 def running(path: Path) -> list[int]:
     """List those processes named in a file that still run."""
-    found = []
-    for process in map(int, path.read_text().split()):
-        stat = Path(f"/proc/{process}/stat")
-        if stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z":
-            found.append(process)
-    return found
+    return [process for process in map(int, path.read_text().split()) if alive(process)]
 
 
 @pytest.mark.parametrize("kind", ["toy", "git_toy"])

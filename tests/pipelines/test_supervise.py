@@ -7,9 +7,9 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from pipelines import supervise
+from tests.pipelines.conftest import alive
 
 STUBBORN = "trap '' TERM; while :; do sleep 0.05; done"
 
@@ -22,14 +22,6 @@ def start(*argv: str, grace: float = 0.3) -> "subprocess.Popen[str]":
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def alive(process: int) -> bool:
-    try:
-        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
