@@ -112,3 +112,18 @@ def test_candidates_are_cut_at_the_limit_without_an_end_token(policy: Policy) ->
     written = run(policy, GreedySettings(kind="greedy", max_tokens=3), [0])
     assert written.mask.sum() == 3
     assert policy.end_id not in written.tokens.flatten().tolist()
+
+
+def test_a_prompt_and_what_is_written_fit_into_the_positions_together(
+    make_policy: Callable[..., Policy],
+) -> None:
+    policy = make_policy("llama")
+    head = policy.model.get_output_embeddings()
+    bias = torch.zeros(head.out_features)
+    bias[policy.end_id] = -1e9  # never ends by itself
+    head.bias = torch.nn.Parameter(bias)
+    texts = [SENTENCES[0], " ".join(SENTENCES[:2])]
+    sources = policy.tokenize_sources(texts)
+    written = generate(policy, sources, GreedySettings(kind="greedy", max_tokens=99), 0, texts)
+    lengths = written.mask.sum(dim=-1)[:, 0] + sources.mask.sum(dim=1)
+    assert lengths.tolist() == [32, 32]

@@ -4,9 +4,14 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel
 
+from goa.decoding.generation import generate
+from goa.decoding.settings import GreedySettings
 from goa.errors import PolicyError
+from goa.policies.decoder_only import DecoderOnly
 from goa.policies.policy import Policy, Tokens
+from goa.policies.prompt import PromptSettings
 from tests.conftest import SENTENCES
 
 ENCODER_DECODERS = ["marian", "bart", "t5"]
@@ -142,3 +147,34 @@ def test_a_source_longer_than_the_positions_is_refused_with_its_text(policy: Pol
 def test_taking_rows_drops_columns_that_are_padding_in_all_of_them() -> None:
     mask = torch.tensor([[True, True, True], [True, False, False]])
     assert Tokens(ids=torch.ones(2, 3).long(), mask=mask)[1:].ids.shape == (1, 1)
+
+
+def test_padding_of_prompts_does_not_move_learned_positions(
+    make_policy: Callable[..., Policy],
+) -> None:
+    """A Llama's positions are relative and forgive a shift; a GPT-2's are looked up."""
+    tokenizer = make_policy("llama").tokenizer
+    config = GPT2Config(
+        vocab_size=len(tokenizer),
+        n_positions=32,
+        n_embd=16,
+        n_layer=2,
+        n_head=2,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        initializer_range=0.5,
+    )
+    torch.manual_seed(1)
+    policy = DecoderOnly(GPT2LMHeadModel(config).eval(), tokenizer, PromptSettings())
+    targets = [[SENTENCES[0]], [SENTENCES[2]]]
+    together = score(policy, SENTENCES[:2], targets)
+    for row in (0, 1):
+        alone = score(policy, SENTENCES[row : row + 1], targets[row : row + 1])
+        assert torch.allclose(together[row, :, : alone.shape[-1]], alone[0], atol=1e-4)
+    strategy = GreedySettings(kind="greedy", max_tokens=6)
+    sources = policy.tokenize_sources(SENTENCES)
+    written = generate(policy, sources, strategy, 0, SENTENCES)
+    with torch.no_grad():
+        scores = policy.score(sources, written.tokens, written.mask).log_probs
+    assert torch.allclose(written.log_probs, scores, atol=1e-4)
