@@ -12,8 +12,9 @@ from goa.policies.storage import load_policy
 from goa.rollouts.pooled import PoolChoice, start_from_pool
 from goa.settings import read_sections
 from goa.trainer.anchor import Anchor
+from goa.trainer.contract import TrainingState
 from goa.trainer.finetuning import FinetuneSettings
-from goa.trainer.loop import Trainer, TrainingState
+from goa.trainer.loop import Trainer
 from goa.trainer.phases import Materials, make_phases
 from goa.trainer.team import join_team
 from pipelines.launch import local_rank, team_size

@@ -9,7 +9,8 @@ from goa.policies.settings import ComputeSettings, PolicySettings
 from goa.policies.storage import create_policy
 from goa.rollouts.references import ReferencePlan, ReferenceRounds
 from goa.settings import read_sections
-from goa.trainer.loop import Phase, Trainer
+from goa.trainer.contract import Phase
+from goa.trainer.loop import Trainer
 from goa.trainer.settings import PretrainSettings
 from goa.trainer.team import join_team
 from goa.trainer.update import Aim, RolloutLearner, UpdatePlan, Updater

@@ -9,7 +9,8 @@ from goa.checkpoints import Checkpoints, describe_difference, made_of
 from goa.policies.storage import save_policy
 from goa.tracking.progress import Task
 from goa.tracking.spool import Spool
-from goa.trainer.loop import Trainer, TrainingState
+from goa.trainer.contract import TrainingState
+from goa.trainer.loop import Trainer
 from pipelines.stage import Stage
 
 

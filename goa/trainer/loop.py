@@ -2,116 +2,21 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from goa.checkpoints import Checkpoints
 from goa.errors import TrainingError
-from goa.objectives.head import Head
 from goa.policies.policy import Policy
 from goa.trainer.anchor import Anchor
-from goa.trainer.collapse import CollapseSettings, find_collapse
+from goa.trainer.collapse import find_collapse
+from goa.trainer.contract import Phase, TrainingState, Watcher
 from goa.trainer.optimiser import Optimiser, head_parameters
-from goa.trainer.settings import OptimiserSettings, ValidationSettings
 from goa.trainer.team import Team
-from goa.trainer.update import NotFiniteError, Totals
+from goa.trainer.update import NotFiniteError
 
 WEIGHTS, BEST = "weights.", "best."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Validation:
-    """One look at the validation split."""
-
-    score: float
-    """What the best policy is chosen by; higher is better."""
-    values: Mapping[str, float]
-    """What to record, by name."""
-
-
-class Watcher(Protocol):
-    """Who is told how training goes."""
-
-    def advance(self, done: int, note: str) -> None:
-        """Hear that so many updates are done, and a few words on how it goes."""
-
-    def record(self, update: int, values: Mapping[str, float]) -> None:
-        """Hear numbers to keep."""
-
-    def say(self, text: str) -> None:
-        """Hear something that whoever looks at the run should know."""
-
-
-class Learner(Protocol):
-    """Moves a policy, round by round."""
-
-    heads: Sequence[Head]
-    """What is trained beside the policy."""
-
-    def __len__(self) -> int:
-        """Count the rounds."""
-
-    def learn(self, index: int, optimiser: Optimiser) -> Totals:
-        """Do one round; give its diagnostics.
-
-        Equal index and weights move the policy alike; indices only go up.
-
-        Raises:
-            NotFiniteError: the loss or a gradient is not finite.
-        """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Phase:
-    """A span of training with one way to learn and one way to look."""
-
-    learner: Learner
-    """Does the rounds."""
-    validate: Callable[[], Validation]
-    """Looks at the policy as it is."""
-    optimiser: OptimiserSettings
-    """How steps are taken."""
-    validation: ValidationSettings
-    """When to look, and when to stop."""
-    collapse: CollapseSettings | None = None
-    """What counts as a collapse; None: nothing does."""
-    carries_optimiser: bool = True
-    """Whether the optimiser starts with the moments that the phase before left it with."""
-
-
-@dataclass(slots=True, kw_only=True)
-class TrainingState:
-    """Where a run stands: all of it goes into a checkpoint."""
-
-    update: int = 0
-    """Updates done, over all phases."""
-    phase: int = 0
-    """The phase under way, from 0."""
-    phase_start: int = 0
-    """Updates that were done when it began."""
-    best_score: float = -math.inf
-    """The best validation score of this phase so far."""
-    best_update: int = 0
-    """When it was reached."""
-    looks_since_best: int = 0
-    """Looks at the validation split since then."""
-    restorations: int = 0
-    """How often the policy collapsed in this phase, and the best one was taken back."""
-    first_entropy: float | None = None
-    """Entropy at this phase's first look after its start, in nats per token."""
-    divergence_weight: float | None = None
-    """What the divergence costs now, where it is steered; None before the first update."""
-    rows: list[dict[str, float]] = field(default_factory=list)
-    """What was recorded, one mapping a look, ``update`` first."""
-
-    def begin_next_phase(self) -> None:
-        """Forget what is of one phase alone."""
-        self.phase, self.phase_start = self.phase + 1, self.update
-        self.best_score, self.best_update = -math.inf, self.update
-        self.looks_since_best, self.restorations, self.first_entropy = 0, 0, None
 
 
 class Trainer:

@@ -15,9 +15,9 @@ from goa.rollouts.pooled import PoolStart
 from goa.rollouts.rounds import CandidateRounds, RoundPlan
 from goa.trainer.aims import finetuning_aims
 from goa.trainer.anchor import Anchor
+from goa.trainer.contract import Learner, Phase
 from goa.trainer.evolution import Evolution, EvolutionSettings
 from goa.trainer.finetuning import FinetuneSettings, ResolvedPhase
-from goa.trainer.loop import Learner, Phase
 from goa.trainer.perturbation import Perturbation
 from goa.trainer.reward_validation import RewardValidation
 from goa.trainer.team import Team

@@ -8,7 +8,7 @@ from goa.decoding.settings import GreedySettings
 from goa.evaluators.contract import Evaluator
 from goa.policies.policy import Policy
 from goa.rollouts.rewards import reward
-from goa.trainer.loop import Validation
+from goa.trainer.contract import Validation
 from goa.trainer.team import Team
 from goa.trainer.validation import batches
 

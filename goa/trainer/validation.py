@@ -7,7 +7,7 @@ import torch
 from goa.data.corpus import Corpus
 from goa.policies.policy import Policy
 from goa.records import Example
-from goa.trainer.loop import Validation
+from goa.trainer.contract import Validation
 from goa.trainer.team import Team
 
 SOURCES_PER_BATCH = 64

@@ -27,8 +27,9 @@ from goa.rollouts.candidates import CandidateWriter, RolloutNeeds
 from goa.rollouts.pooled import PoolStart
 from goa.rollouts.references import ReferencePlan, ReferenceRounds
 from goa.trainer.anchor import Anchor
+from goa.trainer.contract import Phase, Validation
 from goa.trainer.finetuning import FinetuneSettings
-from goa.trainer.loop import Phase, Trainer, Validation
+from goa.trainer.loop import Trainer
 from goa.trainer.phases import Materials, make_phases
 from goa.trainer.settings import OptimiserSettings, ValidationSettings
 from goa.trainer.team import Team, join_team

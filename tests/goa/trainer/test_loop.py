@@ -20,8 +20,9 @@ from goa.rollouts.rollout import Rollout
 from goa.trainer.aims import finetuning_aims
 from goa.trainer.anchor import Anchor
 from goa.trainer.collapse import CollapseSettings
+from goa.trainer.contract import Phase, TrainingState, Validation
 from goa.trainer.finetuning import FinetuneSettings
-from goa.trainer.loop import Phase, Trainer, TrainingState, Validation
+from goa.trainer.loop import Trainer
 from goa.trainer.optimiser import Optimiser
 from goa.trainer.settings import DivergenceSettings, OptimiserSettings, ValidationSettings
 from goa.trainer.update import Aim, NotFiniteError, RolloutLearner, Totals, UpdatePlan, Updater

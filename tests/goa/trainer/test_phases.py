@@ -15,9 +15,9 @@ from goa.rollouts.candidates import CandidateWriter, RolloutNeeds
 from goa.rollouts.pooled import PoolStart
 from goa.rollouts.rounds import CandidateRounds
 from goa.trainer.anchor import Anchor
+from goa.trainer.contract import Phase
 from goa.trainer.evolution import Evolution
 from goa.trainer.finetuning import FinetuneSettings
-from goa.trainer.loop import Phase
 from goa.trainer.phases import Materials, make_phases
 from goa.trainer.settings import DivergenceSettings
 from goa.trainer.team import Team
