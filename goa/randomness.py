@@ -1,6 +1,8 @@
 """Randomness as explicit generators, each made from what it is for."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +20,16 @@ def derive_seed(seed: int, *purpose: str | int) -> int:
 def generator(seed: int, *purpose: str | int) -> np.random.Generator:
     """Make a NumPy generator for one purpose, such as ``generator(seed, "split")``."""
     return np.random.Generator(np.random.Philox(derive_seed(seed, *purpose)))
+
+
+@contextmanager
+def torch_draws(seed: int, *purpose: str | int) -> Iterator[None]:
+    """Let torch's own generator on the CPU draw for one purpose, and leave it as it was."""
+    import torch  # noqa: PLC0415 - most who need randomness do without torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, *purpose) % 2**63)
+        yield
 
 
 class Shuffle:

@@ -1,11 +1,12 @@
 """What tests of several rooms share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 import torch
 
+from goa.data.corpus import Corpus, CorpusWriter
 from goa.policies.build import build_model
 from goa.policies.decoder_only import DecoderOnly
 from goa.policies.encoder_decoder import EncoderDecoder
@@ -13,6 +14,7 @@ from goa.policies.policy import Policy
 from goa.policies.prompt import PromptSettings
 from goa.policies.settings import ScratchPolicySettings
 from goa.policies.tokenizer import train_tokenizer
+from goa.records import Example
 
 SENTENCES = [
     "the red bird sings at night",
@@ -21,6 +23,14 @@ SENTENCES = [
     "at night the old bird sleeps",
     "a bird and a dog sing",
 ]
+
+
+def write_corpus(path: Path, examples: Iterable[Example]) -> Corpus:
+    """Write examples to a file, and open it."""
+    with CorpusWriter(path) as writer:
+        for example in examples:
+            writer.add(example)
+    return Corpus.open(path)
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from goa.objectives.contract import Batch, Loss, given
 from goa.objectives.head import Head, HeadSettings
-from goa.randomness import derive_seed
+from goa.randomness import torch_draws
 from goa.settings import Settings
 
 
@@ -49,8 +49,7 @@ class CreditHead(Head):
     """
 
     def __init__(self, settings: HeadSettings, state_size: int, seed: int) -> None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(seed, "credit") % 2**63)
+        with torch_draws(seed, "credit"):
             hidden = nn.Linear(state_size, state_size)
             key = nn.Linear(state_size, 1, bias=False)
             self._predict = nn.Linear(state_size, 1)

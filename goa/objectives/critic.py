@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from goa.objectives.advantages import returns_of
 from goa.objectives.contract import Batch, Loss
 from goa.objectives.head import Head, HeadSettings
-from goa.randomness import derive_seed
+from goa.randomness import torch_draws
 
 
 class Critic(Head):
@@ -24,8 +24,7 @@ class Critic(Head):
     """
 
     def __init__(self, settings: HeadSettings, state_size: int, seed: int) -> None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(seed, "critic") % 2**63)
+        with torch_draws(seed, "critic"):
             hidden, value = nn.Linear(state_size, state_size), nn.Linear(state_size, 1)
         nn.init.zeros_(value.weight)
         nn.init.zeros_(value.bias)

@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from pydantic import Field
 
 from goa.errors import PolicyError, first_line
 from goa.policies.policy import Policy
-from goa.randomness import derive_seed
+from goa.randomness import torch_draws
 from goa.settings import Settings
 
 ADAPTER_FILE = "adapter_config.json"
@@ -41,8 +40,7 @@ def add_adapter(policy: Policy, settings: AdapterSettings, seed: int) -> None:
         lora_alpha=settings.alpha,
         target_modules=settings.targets or "all-linear",
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, "adapter") % 2**63)
+    with torch_draws(seed, "adapter"):
         try:
             policy.adapter = peft.get_peft_model(policy.model, config)
         except ValueError as error:

@@ -1,6 +1,5 @@
 """New models with random weights, by architecture."""
 
-import torch
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
@@ -13,7 +12,7 @@ from transformers import (
 )
 
 from goa.policies.settings import ScratchPolicySettings
-from goa.randomness import derive_seed
+from goa.randomness import torch_draws
 
 
 def build_model(
@@ -27,8 +26,7 @@ def build_model(
         "vocab_size": vocab_size,
     }
     config = _CONFIGS[settings.architecture](settings, special)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, "weights") % 2**63)
+    with torch_draws(seed, "weights"):
         auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
         return auto.from_config(config)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from goa.data.corpus import Corpus, CorpusWriter
+from goa.data.corpus import Corpus
 from goa.data.noise import SourceNoiseSettings
 from goa.data.pool import Candidate, Reward, write_pool, write_rewards
 from goa.decoding.generation import generate
@@ -26,7 +26,7 @@ from goa.rollouts.pooled import PoolChoice, start_from_pool
 from goa.rollouts.references import ReferencePlan, ReferenceRounds, references_of
 from goa.rollouts.rollout import Rollout
 from goa.rollouts.rounds import CandidateRounds, RoundPlan
-from tests.conftest import SENTENCES
+from tests.conftest import SENTENCES, write_corpus
 
 STRATEGY = SampleSettings(kind="sample", num_candidates=3, max_tokens=6)
 EXAMPLES = [
@@ -52,10 +52,7 @@ class LengthEvaluator(Evaluator):
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> Corpus:
-    with CorpusWriter(tmp_path / "train.arrow") as writer:
-        for example in EXAMPLES:
-            writer.add(example)
-    return Corpus.open(tmp_path / "train.arrow")
+    return write_corpus(tmp_path / "train.arrow", EXAMPLES)
 
 
 def plan(sources_per_round: int, epochs: int) -> ReferencePlan:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from goa.data.corpus import Corpus, CorpusWriter
+from goa.data.corpus import Corpus
 from goa.decoding.settings import SampleSettings
 from goa.errors import DataError
 from goa.evaluators.contract import Evaluator
@@ -16,7 +16,7 @@ from goa.rollouts.candidates import CandidateWriter, RolloutNeeds
 from goa.rollouts.curriculum import Curriculum, CurriculumSettings
 from goa.rollouts.rollout import Rollout, join
 from goa.rollouts.rounds import CandidateRounds, RoundPlan, Sources
-from tests.conftest import SENTENCES
+from tests.conftest import SENTENCES, write_corpus
 
 STRATEGY = SampleSettings(kind="sample", num_candidates=3, max_tokens=6)
 EXAMPLES = [
@@ -31,10 +31,7 @@ EXAMPLES = [
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> Corpus:
-    with CorpusWriter(tmp_path / "train.arrow") as writer:
-        for example in EXAMPLES:
-            writer.add(example)
-    return Corpus.open(tmp_path / "train.arrow")
+    return write_corpus(tmp_path / "train.arrow", EXAMPLES)
 
 
 class SilentBelow(Evaluator):

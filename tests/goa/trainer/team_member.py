@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from goa.checkpoints import Checkpoints
-from goa.data.corpus import Corpus, CorpusWriter
+from goa.data.corpus import Corpus
 from goa.evaluators.contract import Evaluator
 from goa.objectives.likelihood import Likelihood, LikelihoodSettings
 from goa.policies.build import build_model
@@ -35,7 +35,7 @@ from goa.trainer.settings import OptimiserSettings, ValidationSettings
 from goa.trainer.team import Team, join_team
 from goa.trainer.update import Aim, RolloutLearner, UpdatePlan, Updater
 from goa.trainer.validation import LikelihoodValidation
-from tests.conftest import SENTENCES
+from tests.conftest import SENTENCES, write_corpus
 from tests.goa.trainer.test_loop import Ear
 
 EXAMPLES = [
@@ -132,10 +132,7 @@ def main() -> None:
     team = join_team(torch.device("cpu"), size)
     policy = make_policy()
     folder = Path(tempfile.mkdtemp())
-    with CorpusWriter(folder / "train.arrow") as writer:
-        for example in EXAMPLES:
-            writer.add(example)
-    corpus = Corpus.open(folder / "train.arrow")
+    corpus = write_corpus(folder / "train.arrow", EXAMPLES)
     start = flat(policy)
     if what == "likelihood":
         trainer = likelihood(policy, corpus, team)

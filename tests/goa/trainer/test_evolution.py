@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from goa.data.corpus import Corpus, CorpusWriter
+from goa.data.corpus import Corpus
 from goa.decoding.settings import SampleSettings
 from goa.evaluators.contract import Evaluator
 from goa.policies.adapter import AdapterSettings, add_adapter
@@ -22,7 +22,7 @@ from goa.trainer.evolution import Evolution, EvolutionSettings, _ranks
 from goa.trainer.optimiser import Optimiser
 from goa.trainer.settings import DivergenceSettings, OptimiserSettings
 from goa.trainer.update import UpdatePlan, Updater
-from tests.conftest import SENTENCES
+from tests.conftest import SENTENCES, write_corpus
 
 STRATEGY = SampleSettings(kind="sample", num_candidates=2, max_tokens=6)
 
@@ -47,14 +47,11 @@ NAME = "model.encoder.layers.0.fc1.weight"
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> Corpus:
-    with CorpusWriter(tmp_path / "train.arrow") as writer:
-        for index, text in enumerate(SENTENCES):
-            writer.add(Example(id=f"train-{index}", source=text, references=(text,)))
-    return Corpus.open(tmp_path / "train.arrow")
-
-
-def parameters(policy: Policy) -> dict[str, Tensor]:
-    return {n: w for n, w in policy.model.named_parameters() if w.requires_grad}
+    examples = [
+        Example(id=f"train-{row}", source=text, references=(text,))
+        for row, text in enumerate(SENTENCES)
+    ]
+    return write_corpus(tmp_path / "train.arrow", examples)
 
 
 def evolution(
@@ -67,7 +64,7 @@ def evolution(
     updater = Updater(policy, [], UpdatePlan(seed=1), anchor)
     made = EvolutionSettings(kind="evolution", **settings)
     return Evolution(
-        CandidateRounds(writer, corpus, None, plan), updater, parameters(policy), made, seed=4
+        CandidateRounds(writer, corpus, None, plan), updater, policy.trained(), made, seed=4
     )
 
 
@@ -84,7 +81,7 @@ class Catch(Optimiser):
 
 def test_the_gradient_is_the_antithetic_estimate(policy: Policy, corpus: Corpus) -> None:
     search = evolution(policy, corpus, num_pairs=3, sigma=0.01, ranked=False)
-    optimiser = Catch(parameters(policy), OptimiserSettings(), 5)
+    optimiser = Catch(policy.trained(), OptimiserSettings(), 5)
     search.learn(0, optimiser)
     # The reward is one weight: both sides differ by 2 sigma e[3] of that weight.
     noises = [dict(search._noise(0, pair)) for pair in range(3)]
@@ -97,7 +94,7 @@ def test_the_gradient_is_the_antithetic_estimate(policy: Policy, corpus: Corpus)
 
 def test_over_many_pairs_it_points_where_the_reward_rises(policy: Policy, corpus: Corpus) -> None:
     search = evolution(policy, corpus, num_pairs=200, sigma=0.01, ranked=False)
-    optimiser = Catch(parameters(policy), OptimiserSettings(), 5)
+    optimiser = Catch(policy.trained(), OptimiserSettings(), 5)
     search.learn(0, optimiser)
     found = optimiser.caught[NAME].flatten()
     # The exact gradient is -1 at one place and 0 elsewhere; the estimate's deviation is 200**-0.5.
@@ -107,15 +104,15 @@ def test_over_many_pairs_it_points_where_the_reward_rises(policy: Policy, corpus
 
 
 def test_the_weights_are_put_back_exactly(policy: Policy, corpus: Corpus) -> None:
-    before = {name: weight.detach().clone() for name, weight in parameters(policy).items()}
+    before = {name: weight.detach().clone() for name, weight in policy.trained().items()}
     search = evolution(policy, corpus, num_pairs=2)
-    search.learn(0, Catch(parameters(policy), OptimiserSettings(), 5))
-    assert all(torch.equal(weight, before[name]) for name, weight in parameters(policy).items())
+    search.learn(0, Catch(policy.trained(), OptimiserSettings(), 5))
+    assert all(torch.equal(weight, before[name]) for name, weight in policy.trained().items())
 
 
 def test_the_reward_rises(policy: Policy, corpus: Corpus) -> None:
     search = evolution(policy, corpus, num_pairs=4)
-    optimiser = Optimiser(parameters(policy), OptimiserSettings(learning_rate=1e-2), 5)
+    optimiser = Optimiser(policy.trained(), OptimiserSettings(learning_rate=1e-2), 5)
     rewards = [search.learn(index, optimiser)["reward"][0] for index in range(5)]
     assert rewards[-1] > rewards[0] + 0.005
 
@@ -126,7 +123,7 @@ def test_a_round_is_the_same_whenever_it_is_done(
     def gradient(first: int) -> Tensor:
         policy = make_policy()
         search = evolution(policy, corpus, num_pairs=2)
-        optimiser = Catch(parameters(policy), OptimiserSettings(), 5)
+        optimiser = Catch(policy.trained(), OptimiserSettings(), 5)
         for index in range(first, 3):
             search.learn(index, optimiser)
         return optimiser.caught[NAME]
@@ -136,7 +133,7 @@ def test_a_round_is_the_same_whenever_it_is_done(
 
 def test_ranks_take_the_place_of_rewards(policy: Policy, corpus: Corpus) -> None:
     search = evolution(policy, corpus, num_pairs=2, sigma=0.01)
-    optimiser = Catch(parameters(policy), OptimiserSettings(), 5)
+    optimiser = Catch(policy.trained(), OptimiserSettings(), 5)
     search.learn(0, optimiser)
     noises = [dict(search._noise(0, pair)) for pair in range(2)]
     moves = [float(noise[NAME].flatten()[3]) for noise in noises]
@@ -151,7 +148,7 @@ def test_ranks_take_the_place_of_rewards(policy: Policy, corpus: Corpus) -> None
 def test_over_adapters_nothing_else_is_touched(policy: Policy, corpus: Corpus) -> None:
     add_adapter(policy, AdapterSettings(rank=1), seed=1)
     kept = policy.model.get_parameter("model.shared.weight").detach().clone()
-    trained = parameters(policy)
+    trained = policy.trained()
     assert all("lora" in name for name in trained)
     writer = CandidateWriter(policy, Constant(), STRATEGY, RolloutNeeds())
     rounds = CandidateRounds(
@@ -184,10 +181,8 @@ def test_the_price_of_divergence_is_part_of_what_is_earned(policy: Policy, corpu
     anchor = Anchor(policy, DivergenceSettings(weight=0.5))
     updater = Updater(policy, [], UpdatePlan(seed=1), anchor)
     settings = EvolutionSettings(kind="evolution", num_pairs=2, sigma=0.1)
-    search = Evolution(rounds, updater, parameters(policy), settings, seed=4)
-    assert (
-        search.learn(0, Optimiser(parameters(policy), OptimiserSettings(), 2))["grad_norm"][0] > 0
-    )
+    search = Evolution(rounds, updater, policy.trained(), settings, seed=4)
+    assert search.learn(0, Optimiser(policy.trained(), OptimiserSettings(), 2))["grad_norm"][0] > 0
 
 
 def test_each_round_and_each_pair_has_its_own_perturbation(policy: Policy, corpus: Corpus) -> None:
@@ -207,6 +202,6 @@ def test_what_earned_the_same_has_the_same_rank() -> None:
 
 def test_the_price_of_divergence_is_steered(policy: Policy, corpus: Corpus) -> None:
     search = evolution(policy, corpus, {"weight": 0.5, "target": 1.0}, num_pairs=1)
-    search.learn(0, Catch(parameters(policy), OptimiserSettings(), 5))
+    search.learn(0, Catch(policy.trained(), OptimiserSettings(), 5))
     assert search.updater.anchor is not None
     assert search.updater.anchor.weight == pytest.approx(0.5 * 0.98)  # no divergence yet

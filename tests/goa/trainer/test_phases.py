@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from goa.data.corpus import Corpus, CorpusWriter
 from goa.decoding.settings import SampleSettings
 from goa.evaluators.contract import Evaluator
 from goa.policies.policy import Policy
@@ -22,7 +21,7 @@ from goa.trainer.phases import Materials, make_phases
 from goa.trainer.settings import DivergenceSettings
 from goa.trainer.team import Team
 from goa.trainer.update import RolloutLearner
-from tests.conftest import SENTENCES
+from tests.conftest import SENTENCES, write_corpus
 
 EXAMPLES = [
     Example(id=f"train-{row}", source=text, references=(text,))
@@ -40,10 +39,7 @@ class Long(Evaluator):
 
 @pytest.fixture
 def materials(policy: Policy, tmp_path: Path) -> Materials:
-    with CorpusWriter(tmp_path / "train.arrow") as writer:
-        for example in EXAMPLES:
-            writer.add(example)
-    corpus = Corpus.open(tmp_path / "train.arrow")
+    corpus = write_corpus(tmp_path / "train.arrow", EXAMPLES)
     rollout = CandidateWriter(policy, Long(), STRATEGY, RolloutNeeds()).write(EXAMPLES[:3], 9)
     spreads = {"train-0": 0.0, "train-1": 0.2, "train-2": 0.1}
     return Materials(
