@@ -86,14 +86,14 @@ class StageGraph:
 
 
 def read_graph(root: Path) -> StageGraph:
-    """Read the graph that ``dvc repro`` would run at ``root``; takes no lock.
+    """Read the graph that ``dvc repro`` would run at ``root``; waits for DVC's lock.
 
     That is dvc.yaml there and what its stages need, such as a ``raw.csv.dvc``.
 
     Raises:
         PipelineError: no DVC project there, or dvc.yaml cannot be resolved.
     """
-    with _open_repo(root) as repo:
+    with _open_repo(root) as repo, _locked(repo):
         import networkx as nx  # noqa: PLC0415
 
         whole = repo.index.graph  # an edge leads from a stage to what it needs
@@ -110,13 +110,19 @@ def read_graph(root: Path) -> StageGraph:
 
 
 def stage_definition(name: str, root: Path = Path()) -> StageDefinition:
-    """Resolve one stage; takes no lock, so it is safe inside a stage that DVC runs.
+    """Resolve one stage by dvc.yaml alone, without DVC's lock or waiting for it.
+
+    dvc.lock is not read: DVC may be writing it for another stage at this moment.
 
     Raises:
         PipelineError: no DVC project there, or no such stage in its dvc.yaml.
     """
     with _open_repo(root) as repo:
-        return _define(repo.stage.load_one(path=str(Path(repo.root_dir, PROJECT_FILE)), name=name))
+        from dvc.dvcfile import load_file  # noqa: PLC0415
+        from dvc.stage.loader import StageLoader  # noqa: PLC0415
+
+        file = load_file(repo, str(Path(repo.root_dir, PROJECT_FILE)))
+        return _define(StageLoader(file, file.contents)[name])
 
 
 def stale_stages(root: Path) -> dict[str, tuple[str, ...]]:
@@ -127,11 +133,11 @@ def stale_stages(root: Path) -> dict[str, tuple[str, ...]]:
     Raises:
         PipelineError: no DVC project there, or another DVC process works on these files.
     """
-    with _open_repo(root) as repo:
+    with _open_repo(root) as repo, _locked(repo):
         names = {stage.addressing: _address(stage) for stage in repo.index.stages}
         targets = [str(Path(repo.root_dir, PROJECT_FILE))]
         status = repo.status(targets=targets, with_deps=True, check_updates=False)
-    known = lock_entries(root)
+        known = _lock_entries(root)
     return {
         name: tuple(_reasons(status[key])) if name in known else ("never run",)
         for key, name in names.items()
@@ -140,11 +146,17 @@ def stale_stages(root: Path) -> dict[str, tuple[str, ...]]:
 
 
 def lock_entries(root: Path) -> dict[str, Any]:
-    """Read what dvc.lock says of each stage; empty before the first run.
+    """Read what dvc.lock says of each stage, empty before the first run; waits for DVC's lock.
 
     Raises:
+        PipelineError: no DVC project there.
         SettingsError: dvc.lock is not YAML.
     """
+    with _open_repo(root) as repo, _locked(repo):
+        return _lock_entries(root)
+
+
+def _lock_entries(root: Path) -> dict[str, Any]:
     path = root / "dvc.lock"
     return dict(read_yaml(path).get("stages", {})) if path.exists() else {}
 
@@ -167,6 +179,14 @@ def _open_repo(root: Path) -> Iterator[Any]:
             yield repo
     except DvcException as error:
         raise PipelineError(f"dvc: {error}") from error
+
+
+def _locked(repo: Any) -> contextlib.AbstractContextManager[None]:
+    """Keep other DVC processes from writing dvc.lock, which they do in place, not at a stroke."""
+    from dvc.repo import lock_repo  # noqa: PLC0415
+
+    lock: contextlib.AbstractContextManager[None] = lock_repo(repo)
+    return lock
 
 
 def _address(stage: Any) -> str:

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -61,9 +62,26 @@ def test_a_missing_parameter_is_left_out_of_the_definition(toy) -> None:
     assert stage_definition("prepare", toy.root).params == {"params.yaml": {}}
 
 
-def test_a_definition_can_be_read_while_dvc_holds_its_lock(toy) -> None:
-    with Repo(str(toy.root)) as repo, repo.lock:
-        assert stage_definition("prepare", toy.root).outputs == (Path("out/data"),)
+def test_a_definition_can_be_read_while_dvc_writes_its_lock_file(done_toy) -> None:
+    whole = stage_definition("prepare", done_toy.root)
+    with Repo(str(done_toy.root)) as repo, repo.lock:
+        (done_toy.root / "dvc.lock").write_text("")
+        assert stage_definition("prepare", done_toy.root) == whole
+
+
+@pytest.mark.parametrize("read", [read_graph, lock_entries, stale_stages])
+def test_what_reads_the_lock_file_waits_until_dvc_has_written_it(done_toy, read) -> None:
+    path = done_toy.root / "dvc.lock"
+    written = path.read_text()
+    whole = read(done_toy.root)
+    with ThreadPoolExecutor() as pool:
+        with Repo(str(done_toy.root)) as repo, repo.lock:
+            path.write_text("")
+            reading = pool.submit(read, done_toy.root)
+            with pytest.raises(TimeoutError):
+                reading.result(timeout=1)
+            path.write_text(written)
+        assert reading.result() == whole
 
 
 def test_a_dependency_outside_the_project_stays_absolute(toy, tmp_path) -> None:
