@@ -42,8 +42,11 @@ class Params(Settings):
     compare: CompareSettings
 
     @model_validator(mode="after")
-    def _pool_feeds_the_first_round(self) -> "Params":
+    def _sections_fit_together(self) -> "Params":
+        compute = self.compute
         self.finetune.resolved()[0].settings.check_pool(self.generate)
+        self.finetune.check_team(compute.processes.finetune, fsdp=compute.fsdp)
+        self.pretrain.check_team(compute.processes.pretrain)
         return self
 
 

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import torch
+
 from goa.data.corpus import open_split
 from goa.decoding.settings import GenerateSettings
 from goa.evaluators.table import EvaluatorName, EvaluatorSettings, build_evaluator
 from goa.policies.adapter import add_adapter, merge_adapter
 from goa.policies.compute import set_up, use_device
+from goa.policies.policy import Policy
 from goa.policies.settings import ComputeSettings
 from goa.policies.storage import load_policy
 from goa.rollouts.pooled import PoolChoice, start_from_pool
@@ -19,7 +22,7 @@ from goa.trainer.phases import Materials, make_phases
 from goa.trainer.team import join_team
 from pipelines.launch import local_rank, team_size
 from pipelines.stage import PARAMS, Stage, open_stage, stage_argument
-from pipelines.training import save_training, train
+from pipelines.training import save_training, train, trained_policy
 
 
 def main() -> None:
@@ -42,12 +45,24 @@ def finetune(stage: Stage, name: str) -> None:
     settings: FinetuneSettings = params.finetune
     first = settings.resolved()[0].settings
     first.check_pool(params.generate)
+    settings.check_team(team_size(), fsdp=params.compute.fsdp)
     device = use_device(params.compute, params.compute.threads.finetune, local_rank())
     team = join_team(device, team_size())
-    policy = load_policy(Path("out/policies/mle"), device)
-    set_up(policy, params.compute, dropout=False)
-    if settings.adapter is not None:
-        add_adapter(policy, settings.adapter, params.seed)
+    sharded = params.compute.fsdp and team.size > 1
+
+    def make() -> Policy:
+        policy = load_policy(Path("out/policies/mle"), torch.device("cpu") if sharded else device)
+        set_up(policy, params.compute, dropout=False)
+        if settings.adapter is not None:
+            add_adapter(policy, settings.adapter, params.seed)
+        return policy
+
+    policy = make()
+    anchor = Anchor(policy, settings.divergence)
+    if sharded:
+        policy.shard(device, team.size)
+        if settings.adapter is None:
+            anchor.shard(device, team.size)
     evaluator = build_evaluator(name, params.evaluators[name])
     corpus = open_split(Path("out/data"), "train")
     choice = PoolChoice(
@@ -56,10 +71,11 @@ def finetune(stage: Stage, name: str) -> None:
         num_sources=settings.sources_per_round,
         seed=params.seed,
         keeps_silent=first.keeps_silent_sources,
+        fewest=team.size,
     )
     materials = Materials(
         policy=policy,
-        anchor=Anchor(policy, settings.divergence),
+        anchor=anchor,
         evaluator=evaluator,
         train=corpus,
         validation=open_split(Path("out/data"), "validation"),
@@ -69,15 +85,17 @@ def finetune(stage: Stage, name: str) -> None:
         seed=params.seed,
         team=team,
     )
-    trainer = Trainer(policy, make_phases(settings, materials), materials.anchor, team)
+    trainer = Trainer(policy, make_phases(settings, materials), anchor, team)
     num_rounds = sum(phase.settings.rounds for phase in settings.resolved())
     state = train(stage, trainer, num_rounds)
+    trained = trained_policy(trainer, make)
+    if not team.is_first:
+        return
     if settings.adapter is not None and settings.adapter.save == "merged":
-        merge_adapter(policy)
-    save_training(stage, trainer, state, name)
-    if team.is_first:
-        summary = _summary(state, len(materials.pool.silent))
-        stage.metrics(Path(f"metrics/finetune/{name}.json"), summary)
+        merge_adapter(trained)
+    save_training(stage, trained, state, name)
+    summary = _summary(state, len(materials.pool.silent))
+    stage.metrics(Path(f"metrics/finetune/{name}.json"), summary)
 
 
 def _summary(state: TrainingState, num_silent: int) -> dict[str, float]:

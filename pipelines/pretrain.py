@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import torch
+
 from goa.data.corpus import open_split
 from goa.objectives.likelihood import Likelihood
 from goa.policies.compute import set_up, use_device
+from goa.policies.policy import Policy
 from goa.policies.settings import ComputeSettings, PolicySettings
 from goa.policies.storage import create_policy
 from goa.rollouts.references import ReferencePlan, ReferenceRounds
@@ -17,7 +20,7 @@ from goa.trainer.update import Aim, RolloutLearner, UpdatePlan, Updater
 from goa.trainer.validation import LikelihoodValidation
 from pipelines.launch import local_rank, team_size
 from pipelines.stage import PARAMS, Stage, no_argument, open_stage
-from pipelines.training import save_training, train
+from pipelines.training import save_training, train, trained_policy
 
 
 def main() -> None:
@@ -33,10 +36,20 @@ def pretrain(stage: Stage) -> None:
         PARAMS, seed=int, compute=ComputeSettings, policy=PolicySettings, pretrain=PretrainSettings
     )
     settings: PretrainSettings = params.pretrain
+    settings.check_team(team_size())
     device = use_device(params.compute, params.compute.threads.pretrain, local_rank())
     team = join_team(device, team_size())
-    policy = create_policy(params.policy, Path("out/tokenizer"), params.seed, device)
-    set_up(policy, params.compute, dropout=True)
+    sharded = params.compute.fsdp and team.size > 1
+
+    def make() -> Policy:
+        place = torch.device("cpu") if sharded else device
+        policy = create_policy(params.policy, Path("out/tokenizer"), params.seed, place)
+        set_up(policy, params.compute, dropout=True)
+        return policy
+
+    policy = make()
+    if sharded:
+        policy.shard(device, team.size)
     corpus = open_split(Path("out/data"), "train")
     plan = ReferencePlan(
         sources_per_round=settings.sources_per_update, epochs=settings.epochs, seed=params.seed
@@ -55,9 +68,10 @@ def pretrain(stage: Stage) -> None:
     )
     trainer = Trainer(policy, [lambda: phase], team=team)
     state = train(stage, trainer, len(rounds))
-    save_training(stage, trainer, state, "mle")
+    trained = trained_policy(trainer, make)
     if not team.is_first:
         return
+    save_training(stage, trained, state, "mle")
     stage.metrics(
         Path("metrics/pretrain.json"),
         {

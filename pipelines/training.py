@@ -2,15 +2,16 @@
 
 import csv
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from goa.checkpoints import Checkpoints, describe_difference, made_of
+from goa.policies.policy import Policy
 from goa.policies.storage import save_policy
 from goa.tracking.progress import Task
 from goa.tracking.spool import Spool
 from goa.trainer.contract import TrainingState
-from goa.trainer.loop import Trainer
+from goa.trainer.loop import Trainer, load, to_the_first
 from pipelines.stage import Stage
 
 
@@ -63,16 +64,28 @@ def _difference_from_before(stage: Stage) -> str | None:
     return None
 
 
-def save_training(stage: Stage, trainer: Trainer, state: TrainingState, policy: str) -> None:
-    """Write the policy and its history as the outputs of a training stage.
+def trained_policy(trainer: Trainer, make: Callable[[], Policy]) -> Policy:
+    """Give what was trained; where it is sharded, the first process has it whole, made anew.
 
-    Of a team only the first process writes.
+    Args:
+        trainer: at its end.
+        make: makes the policy that training began with.
     """
+    if trainer.policy.shards is None:
+        return trainer.policy
+    weights = to_the_first(trainer.parameters, trainer.team)
     if not trainer.team.is_first:
-        return
-    with stage.output(Path("out/policies") / policy) as folder:
-        save_policy(trainer.policy, folder)
-    with stage.output(Path("out/history") / f"{policy}.csv") as path:
+        return trainer.policy
+    policy = make()
+    load(policy.trained(), weights)
+    return policy
+
+
+def save_training(stage: Stage, policy: Policy, state: TrainingState, name: str) -> None:
+    """Write a policy and its history as the outputs of a training stage."""
+    with stage.output(Path("out/policies") / name) as folder:
+        save_policy(policy, folder)
+    with stage.output(Path("out/history") / f"{name}.csv") as path:
         write_history(path, state.rows)
 
 

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Self
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from goa.errors import PolicyError, excerpt
+from goa.policies.sharding import Shards
 
 WantedEntropy = Literal["none", "value", "gradient"]
 """Whether to compute entropies, one more pass over the vocabulary, and whether with gradient."""
@@ -90,6 +92,8 @@ class Policy(ABC):
         or is trained with it."""
         self.adapter: Any = None
         """peft's view of the model, where only an adapter in it is trained."""
+        self.shards: Shards | None = None
+        """The weights, where this process has only a part of each."""
 
     @property
     @abstractmethod
@@ -102,7 +106,7 @@ class Policy(ABC):
         return torch.device(self.model.device)
 
     def frozen_copy(self) -> Self:
-        """Copy the policy as it is now; the copy is not trained."""
+        """Copy the policy as it is now, not sharded as yet; the copy is not trained."""
         frozen = copy.copy(self)
         frozen.model = copy.deepcopy(self.model).eval()
         frozen.model.requires_grad_(False)
@@ -115,6 +119,14 @@ class Policy(ABC):
     def without_adapter(self) -> AbstractContextManager[Any]:
         """Make the policy, for a while, what it is without its adapter, if it has one."""
         return nullcontext() if self.adapter is None else self.adapter.disable_adapter()
+
+    def shard(self, device: torch.device, size: int) -> None:
+        """Spread the weights over a team of so many processes; all of them do so alike."""
+        self.shards = Shards(self.model, device, size)
+
+    def whole(self) -> AbstractContextManager[None]:
+        """Gather the weights, for a while, if they are sharded: to write, or score, at will."""
+        return nullcontext() if self.shards is None else self.shards.whole()
 
     @property
     def state_size(self) -> int:
@@ -222,8 +234,9 @@ class Policy(ABC):
         num_sources, num_candidates, width = tokens.shape
         shape = (num_sources, num_candidates, width)
         flat, flat_mask = tokens.reshape(-1, width), mask.reshape(-1, width)
+        force = partial(self._force, sources, flat, flat_mask, states=states)
         with self.arithmetic():
-            logits, hidden = self._force(sources, flat, flat_mask, states=states)
+            logits, hidden = force() if self.shards is None else self.shards.run(force)
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         normaliser = logits.logsumexp(dim=-1)
         chosen = logits.gather(-1, flat.unsqueeze(-1)).squeeze(-1)

@@ -81,5 +81,8 @@ class ComputeSettings(Settings):
     gradient_checkpointing: bool = False
     """Compute the inner states of layers once more on the way back instead of keeping them: less
     memory, about a third more time an update (Chen et al., 2016)."""
+    fsdp: bool = False
+    """Spread weights, gradients and moments over the processes of a stage instead of keeping all of
+    them in each (fully sharded data parallelism; Rajbhandari et al., 2020)."""
     threads: ThreadSettings = ThreadSettings()
     processes: ProcessSettings = ProcessSettings()

@@ -34,6 +34,8 @@ class PoolChoice:
     """Of the choice among the sources that carry signal."""
     keeps_silent: bool = False
     """Whether the choice is among all sources instead."""
+    fewest: int = 1
+    """How many sources there must be: one for each process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +92,12 @@ def start_from_pool(
         raise DataError(
             f"{rewards}: all candidates of each of the {len(spreads)} sources earn the same, so "
             "there is nothing to learn; draw more candidates, or look at the evaluator"
+        )
+    if len(chosen) < choice.fewest:
+        raise DataError(
+            f"{rewards}: the pool has only {len(chosen)} sources to learn from, for "
+            f"{choice.fewest} processes; raise generate.num_sources, or lower "
+            "compute.processes.finetune"
         )
     groups = {group.example_id: group for _, _, group in chosen}
     examples = _find(corpus, set(groups))

@@ -30,7 +30,7 @@ class ReferencePlan:
     """How often the corpus is gone through, and in rounds of what size."""
 
     sources_per_round: int
-    """B, but for what is left at the end of an epoch."""
+    """B; the last round of an epoch has between half and one and a half times as many."""
     epochs: int
     """Passes over the corpus."""
     seed: int
@@ -65,7 +65,7 @@ class ReferenceRounds:
         self.epochs = plan.epochs
         self.seed = plan.seed
         self.share = share
-        self.rounds_per_epoch = -(-len(corpus) // self.size)
+        self.rounds_per_epoch = max(1, (len(corpus) + self.size // 2) // self.size)
         self._block: tuple[tuple[int, int], list[list[Pair]]] | None = None
 
     def __len__(self) -> int:
@@ -81,18 +81,26 @@ class ReferenceRounds:
         return _lay_out(self.policy, self._block[1][place][self.share])
 
     def _batches(self, epoch: int, block: int) -> list[list[Pair]]:
-        """Cut one block of an epoch's order into batches of similar length, in random order."""
-        pairs = self._pairs(epoch, block)
+        """Cut one block of an epoch's order into batches of similar length, in random order.
+
+        What is left of an epoch, if it is less than half a batch, goes to the one before: a step
+        on a few sources is mostly noise, and more processes than sources would have nothing to do.
+        """
+        first = block * ROUNDS_PER_BLOCK
+        num_batches = min(ROUNDS_PER_BLOCK, self.rounds_per_epoch - first)
+        is_last = first + num_batches == self.rounds_per_epoch
+        end = len(self.corpus) if is_last else (first + num_batches) * self.size
+        pairs = self._pairs(epoch, block, slice(first * self.size, end))
         # By the longer side first: then neither side has much padding.
         pairs.sort(key=lambda pair: (max(map(len, pair)), len(pair[1])))
-        batches = [pairs[start : start + self.size] for start in range(0, len(pairs), self.size)]
+        starts = [place * self.size for place in range(num_batches)]
+        batches = [pairs[start:end] for start, end in zip(starts, [*starts[1:], None], strict=True)]
         order = generator(self.seed, "batches", epoch, block).permutation(len(batches))
         return [batches[place] for place in order]
 
-    def _pairs(self, epoch: int, block: int) -> list[Pair]:
-        span = ROUNDS_PER_BLOCK * self.size
+    def _pairs(self, epoch: int, block: int, span: slice) -> list[Pair]:
         order = Shuffle(len(self.corpus), self.seed, "epoch", epoch)
-        examples = self.corpus.rows(order[block * span : (block + 1) * span].tolist())
+        examples = self.corpus.rows(order[span].tolist())
         choose = generator(self.seed, "reference", epoch, block)
         return _tokenize(self.policy, examples, [choose] * len(examples))
 

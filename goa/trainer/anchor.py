@@ -31,15 +31,19 @@ class Anchor:
         """Whether the divergence is taken from rewards."""
         return self.settings.where == "reward" and self.weight > 0.0
 
+    def shard(self, device: torch.device, size: int) -> None:
+        """Spread the pretrained policy's weights over a team of so many processes."""
+        self._pretrained.shard(device, size)
+
     def attach(self, rollout: Rollout, tokens_per_pass: int) -> Rollout:
         """Add the pretrained policy's log-probs to a rollout, and take their price if told."""
         log_probs = torch.zeros(rollout.mask.shape, device=rollout.mask.device)
-        start = 0
-        for part in rollout.cut(tokens_per_pass):
-            with torch.no_grad(), self._pretrained.without_adapter():
-                scores = self._pretrained.score(part.sources, part.tokens, part.mask)
-            rows = slice(start, start := start + len(part))
-            log_probs[rows, :, : scores.log_probs.shape[-1]] = scores.log_probs
+        start, pretrained = 0, self._pretrained
+        with torch.no_grad(), pretrained.whole(), pretrained.without_adapter():
+            for part in rollout.cut(tokens_per_pass):
+                scores = pretrained.score(part.sources, part.tokens, part.mask)
+                rows = slice(start, start := start + len(part))
+                log_probs[rows, :, : scores.log_probs.shape[-1]] = scores.log_probs
         return self._priced(replace(rollout, pretrained_log_probs=log_probs))
 
     def _priced(self, rollout: Rollout) -> Rollout:

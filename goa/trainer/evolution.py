@@ -15,7 +15,7 @@ from goa.rollouts.rollout import Rollout
 from goa.rollouts.rounds import CandidateRounds
 from goa.settings import Settings
 from goa.trainer.optimiser import Optimiser
-from goa.trainer.update import NotFiniteError, Totals, Updater, over_the_team
+from goa.trainer.update import NotFiniteError, Totals, Updater, said_of
 
 
 class EvolutionSettings(Settings):
@@ -83,8 +83,7 @@ class Evolution:
         tokens_per_pass = optimiser.settings.tokens_per_pass
         centre = self.updater.attach(self._write(examples, index), tokens_per_pass)
         totals = self.updater.measure(centre, tokens_per_pass)
-        said = {name: (value, 1.0) for name, value in centre.diagnostics.items()}
-        totals |= over_the_team(said, self.updater.team)
+        totals |= said_of(centre, self.updater.team)
         rewards = torch.tensor(
             [
                 [self._reward(examples, index, tokens_per_pass) for _ in self._sides(index, pair)]

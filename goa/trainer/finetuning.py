@@ -236,6 +236,27 @@ class FinetuneSettings(Settings):
         """Whether the likelihood is mixed in."""
         return self.likelihood_weight != 0.0
 
+    def check_team(self, size: int, *, fsdp: bool) -> None:
+        """Check that so many processes can share the work.
+
+        Raises:
+            SettingsError: there are fewer sources than processes, or the weights are to be sharded
+                and something needs all of them at once.
+        """
+        if self.sources_per_round < size:
+            raise SettingsError(
+                f"finetune.sources_per_round is {self.sources_per_round}: too few for {size} "
+                "processes; raise it, or lower compute.processes.finetune"
+            )
+        if not fsdp or size == 1:
+            return
+        for phase in (resolved.settings for resolved in self.resolved()):
+            if phase.objective.kind == "evolution" or phase.perturbation is not None:
+                what = "perturbation" if phase.perturbation is not None else "evolution"
+                raise SettingsError(
+                    f"finetune: {what} needs all weights in each process; set compute.fsdp to false"
+                )
+
     def check_pool(self, pool: GenerateSettings) -> None:
         """Check that the pool holds what the first round learns from.
 

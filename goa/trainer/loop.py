@@ -9,6 +9,7 @@ from torch import Tensor
 from goa.checkpoints import Checkpoints
 from goa.errors import TrainingError
 from goa.policies.policy import Policy
+from goa.policies.sharding import gathered, is_sharded, own_part, spread_like
 from goa.trainer.anchor import Anchor
 from goa.trainer.collapse import find_collapse
 from goa.trainer.contract import Phase, TrainingState, Watcher
@@ -56,7 +57,9 @@ class Trainer:
             self.anchor.weight = state.divergence_weight
         kept: Mapping[str, Tensor] = {} if checkpoint is None else checkpoint.tensors
         while True:
-            course = _Course(self, self.phases[state.phase](), state, kept)
+            with self.policy.whole():
+                phase = self.phases[state.phase]()
+            course = _Course(self, phase, state, kept)
             course.run(checkpoints, watcher)
             if state.phase + 1 == len(self.phases):
                 return state
@@ -89,9 +92,11 @@ class _Course:
         self.best: dict[str, Tensor] = {}
         self.means = _Means()
         if self._is_under_way:
-            _load(self.weights, {name: kept[WEIGHTS + name] for name in self.weights})
-            device = self.policy.device
-            self.best = {name: kept[BEST + name].to(device) for name in trainer.parameters}
+            load(self.weights, {name: kept[WEIGHTS + name] for name in self.weights})
+            self.best = {
+                name: spread_like(weight, kept[BEST + name]).to(weight.device)
+                for name, weight in trainer.parameters.items()
+            }
             self.optimiser.restore(kept)
             self.optimiser.slow_down(state.restorations)
         elif phase.carries_optimiser:
@@ -117,7 +122,7 @@ class _Course:
                 self._watch_for_collapse(watcher)
                 watcher.record(state.update, state.rows[-1])
                 self._save(checkpoints)
-        _load(self.trainer.parameters, self.best)
+        load(self.trainer.parameters, self.best)
         self.policy.model.eval()
 
     def _is_over(self) -> bool:
@@ -145,7 +150,9 @@ class _Course:
         """Validate, note it, and keep the weights if they are the best so far."""
         state = self.state
         self.policy.model.eval()
-        seen, means = self.phase.validate(), self.means.take()
+        with self.policy.whole():
+            seen = self.phase.validate()
+        means = self.means.take()
         state.rows.append({"update": state.update, **means, **seen.values})
         if state.first_entropy is None:
             state.first_entropy = means.get("entropy")
@@ -172,7 +179,7 @@ class _Course:
         row["collapsed"] = float(found is not None)
         if found is not None:
             state.restorations += 1
-            _load(self.trainer.parameters, self.best)
+            load(self.trainer.parameters, self.best)
             self.optimiser.forget()
             self.optimiser.slow_down(state.restorations)
             watcher.say(
@@ -186,7 +193,7 @@ class _Course:
         Raises:
             TrainingError: a weight is not finite.
         """
-        broken = [name for name, weight in self.weights.items() if not weight.isfinite().all()]
+        broken = self._broken()
         if broken:
             raise TrainingError(
                 f"update {self.state.update}: the weights {broken[0]} are not finite; lower the "
@@ -194,11 +201,19 @@ class _Course:
             )
         tensors = {WEIGHTS + name: weight for name, weight in self.weights.items()}
         tensors |= {BEST + name: weight for name, weight in self.best.items()}
+        tensors |= self.optimiser.tensors()
         if self.trainer.anchor is not None:
             self.state.divergence_weight = self.trainer.anchor.weight
         values = {name: getattr(self.state, name) for name in TrainingState.__slots__}
+        tensors = to_the_first(tensors, self.trainer.team)
         if self.trainer.team.is_first:
-            checkpoints.save(self.state.update, tensors | self.optimiser.tensors(), values)
+            checkpoints.save(self.state.update, tensors, values)
+
+    def _broken(self) -> list[str]:
+        """Name the weights that are not finite, in whichever process."""
+        bad = [float((~own_part(weight).isfinite()).any()) for weight in self.weights.values()]
+        totals = self.trainer.team.totals(bad)
+        return [name for name, total in zip(self.weights, totals, strict=True) if total]
 
 
 class _Means:
@@ -224,7 +239,21 @@ class _Means:
         return means
 
 
-def _load(parameters: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
+def to_the_first(tensors: Mapping[str, Tensor], team: Team) -> dict[str, Tensor]:
+    """Give the first process of a team whole tensors, and the others none.
+
+    Those that are sharded come one by one, to the CPU, so that there is room.
+    """
+    whole = {}
+    for name, tensor in tensors.items():
+        found = gathered(tensor)
+        if team.is_first:
+            whole[name] = found.cpu() if is_sharded(tensor) else found
+    return whole
+
+
+def load(parameters: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
+    """Set weights by name, in place."""
     with torch.no_grad():
         for name, parameter in parameters.items():
-            parameter.copy_(values[name])
+            parameter.copy_(spread_like(parameter, values[name]))

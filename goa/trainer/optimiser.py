@@ -6,8 +6,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
 
 from goa.objectives.head import Head
+from goa.policies.sharding import gathered, spread_like
 from goa.trainer.settings import OptimiserSettings
 
 PREFIX = "optimiser."
@@ -49,7 +51,7 @@ class Optimiser:
             is not, and then no step is taken.
         """
         norm, *others = [
-            float(torch.nn.utils.clip_grad_norm_(group["params"], self.settings.max_grad_norm))
+            float(gathered(clip_grad_norm_(group["params"], self.settings.max_grad_norm)))
             for group in self.adam.param_groups
         ]
         if all(map(math.isfinite, [norm, *others])):
@@ -97,9 +99,13 @@ class Optimiser:
         """Take the state back from a checkpoint's tensors."""
         state = {
             index: {
-                key: tensors[f"{PREFIX}{name}.{key}"] for key in ("step", "exp_avg", "exp_avg_sq")
+                "step": tensors[f"{PREFIX}{name}.step"],
+                **{
+                    moment: spread_like(weight, tensors[f"{PREFIX}{name}.{moment}"])
+                    for moment in ("exp_avg", "exp_avg_sq")
+                },
             }
-            for index, name in enumerate(self.names)
+            for index, (name, weight) in enumerate(zip(self.names, self.parameters, strict=True))
             if f"{PREFIX}{name}.step" in tensors
         }
         groups = self.adam.state_dict()["param_groups"]

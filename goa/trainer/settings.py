@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from goa.errors import SettingsError
 from goa.objectives.likelihood import LikelihoodSettings
 from goa.settings import Settings
 
@@ -66,3 +67,15 @@ class PretrainSettings(Settings):
     objective: LikelihoodSettings = LikelihoodSettings(kind="likelihood")
     optimiser: OptimiserSettings = OptimiserSettings()
     validation: ValidationSettings = ValidationSettings()
+
+    def check_team(self, size: int) -> None:
+        """Check that so many processes can share the work.
+
+        Raises:
+            SettingsError: some would have no sources in the last update of an epoch.
+        """
+        if size > 1 and self.sources_per_update < 2 * size:
+            raise SettingsError(
+                f"pretrain.sources_per_update is {self.sources_per_update}: too few for {size} "
+                f"processes; make it {2 * size} or more, or lower compute.processes.pretrain"
+            )

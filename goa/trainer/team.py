@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from goa.policies.sharding import is_sharded
+
 
 class Team:
     """One process of several that hold the same weights and take the same steps.
@@ -48,15 +50,24 @@ class Team:
         """Sum the gradients of parameters over the team, where any process has one.
 
         Where none has, there is none afterwards either: the optimiser leaves such weights alone.
+        Those of sharded weights are summed on the way back already.
         """
         if self.size == 1:
             return
-        weights = list(parameters)
+        weights = [weight for weight in parameters if not is_sharded(weight)]
         known = self.totals([float(weight.grad is not None) for weight in weights])
         for weight, num_known in zip(weights, known, strict=True):
             if num_known:
                 gradient = torch.zeros_like(weight) if weight.grad is None else weight.grad
                 weight.grad = self._sum(gradient)
+
+    def most(self, number: int) -> int:
+        """Give the largest of the numbers that the processes bring."""
+        if self.size == 1:
+            return number
+        from accelerate.utils import gather  # noqa: PLC0415 - teams of one do without
+
+        return int(gather(torch.tensor([number], device=self._state.device)).max())
 
     def wait(self) -> None:
         """Wait until all processes have come as far as this."""

@@ -167,14 +167,24 @@ class Updater:
         self, rollout: Rollout, shares: Sequence[_Share], tokens_per_pass: int, totals: Totals
     ) -> float:
         """Add up a step's gradient, pass by pass; give its loss."""
-        of_candidates = [share for share in shares if not share.of_references]
+        parts = list(rollout.cut(tokens_per_pass))
+        sharded = self.policy.shards is not None
+        num_passes = self.team.most(len(parts)) if sharded else len(parts)
+        loss = sum(self._pass(part, shares, totals) for part in parts)
+        # Shards are gathered pass by pass, by all processes or by none.
+        nothing = [replace(share, factor=0.0) for share in shares]
+        for _ in range(num_passes - len(parts)):
+            self._pass(parts[0], nothing, {})
+        return loss
+
+    def _pass(self, part: Rollout, shares: Sequence[_Share], totals: Totals) -> float:
+        """Add the gradient of a part, and of its references; give its share of the step's loss."""
         of_references = [share for share in shares if share.of_references]
-        loss = 0.0
-        for part in rollout.cut(tokens_per_pass):
-            loss += self._learn(part, of_candidates, totals)
-            if part.references is not None and of_references:
-                references = replace(part.references, perturbed_mask=part.perturbed_mask)
-                loss += self._learn(references, of_references, totals)
+        of_candidates = [share for share in shares if not share.of_references]
+        loss = self._learn(part, of_candidates, totals)
+        if part.references is not None and of_references:
+            references = replace(part.references, perturbed_mask=part.perturbed_mask)
+            loss += self._learn(references, of_references, totals)
         return loss
 
     def _shares(self, rollout: Rollout, update: int) -> list[_Share]:
@@ -214,7 +224,9 @@ class Updater:
 
     def _loss(self, part: Rollout, shares: Sequence[_Share], totals: Totals) -> Tensor:
         """Give a part's share of the step's loss, with gradient."""
-        batch = self._score(part, frozenset().union(*(share.objective.needs for share in shares)))
+        needs = frozenset().union(*(share.objective.needs for share in shares))
+        with torch.set_grad_enabled(bool(shares)):
+            batch = self._score(part, needs)
         _add(totals, _measure(batch))
         loss = torch.zeros((), device=part.mask.device)
         for share in shares:
@@ -266,10 +278,17 @@ class RolloutLearner:
 
     def learn(self, index: int, optimiser: Optimiser) -> Totals:
         """Make the rollout of one round, and learn from it."""
-        rollout = self.rounds[index]
+        with self.updater.policy.whole():
+            rollout = self.rounds[index]
         totals = self.updater.update(rollout, optimiser, index)
-        said = {name: (value, 1.0) for name, value in rollout.diagnostics.items()}
-        return totals | over_the_team(said, self.updater.team)
+        return totals | said_of(rollout, self.updater.team)
+
+
+def said_of(rollout: Rollout, team: Team) -> Totals:
+    """Average what the processes say of their shares of a round, by their numbers of sources."""
+    size = float(len(rollout))
+    said = {name: (size * value, size) for name, value in rollout.diagnostics.items()}
+    return over_the_team(said, team)
 
 
 def over_the_team(totals: Totals, team: Team) -> Totals:

@@ -72,12 +72,29 @@ def test_an_epoch_of_references_sees_every_source_once(
 ) -> None:
     monkeypatch.setattr(references, "ROUNDS_PER_BLOCK", rounds_per_block)
     rounds = ReferenceRounds(policy, corpus, plan(3, 2))
-    assert len(rounds) == 8
-    for epoch in (0, 4):
+    assert len(rounds) == 6
+    for epoch in (0, 3):
         seen = Counter(
-            source for turn in range(4) for source in sources_of(rounds[epoch + turn], policy)
+            source for turn in range(3) for source in sources_of(rounds[epoch + turn], policy)
         )
         assert seen == Counter(example.source for example in EXAMPLES)
+
+
+@pytest.mark.parametrize("rounds_per_block", [1, 2, 32])
+@pytest.mark.parametrize(
+    ("size", "sizes"), [(3, [3, 3, 4]), (4, [2, 4, 4]), (7, [10]), (6, [4, 6]), (50, [10])]
+)
+def test_no_round_of_an_epoch_is_smaller_than_half_a_round(
+    policy: Policy,
+    corpus: Corpus,
+    monkeypatch: pytest.MonkeyPatch,
+    rounds_per_block: int,
+    size: int,
+    sizes: list[int],
+) -> None:
+    monkeypatch.setattr(references, "ROUNDS_PER_BLOCK", rounds_per_block)
+    rounds = ReferenceRounds(policy, corpus, plan(size, 1))
+    assert sorted(len(rounds[index]) for index in range(len(rounds))) == sizes
 
 
 def test_pairs_of_like_length_share_a_round(policy: Policy, corpus: Corpus) -> None:

@@ -1,12 +1,12 @@
 """One process of a team, for the tests: trains, and says what it ended with.
 
-``python -m tests.goa.trainer.team_member WHAT SIZE OUT``
+``python -m tests.goa.trainer.team_member WHAT SIZE OUT [fsdp]``
 """
 
-import itertools
 import json
+import shutil
 import sys
-import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,16 +18,19 @@ from goa.checkpoints import Checkpoints
 from goa.data.corpus import Corpus
 from goa.evaluators.contract import Evaluator
 from goa.objectives.likelihood import Likelihood, LikelihoodSettings
+from goa.policies.adapter import add_adapter
 from goa.policies.build import build_model
+from goa.policies.compute import set_up
 from goa.policies.encoder_decoder import EncoderDecoder
-from goa.policies.settings import ScratchPolicySettings
+from goa.policies.settings import ComputeSettings, ScratchPolicySettings
+from goa.policies.sharding import gathered, own_part
 from goa.policies.tokenizer import train_tokenizer
 from goa.records import Example, Sample, Scores
 from goa.rollouts.candidates import CandidateWriter, RolloutNeeds
 from goa.rollouts.pooled import PoolStart
 from goa.rollouts.references import ReferencePlan, ReferenceRounds
 from goa.trainer.anchor import Anchor
-from goa.trainer.contract import Phase, Validation
+from goa.trainer.contract import Phase, TrainingState, Validation
 from goa.trainer.finetuning import FinetuneSettings
 from goa.trainer.loop import Trainer
 from goa.trainer.phases import Materials, make_phases
@@ -42,7 +45,9 @@ EXAMPLES = [
     Example(id=f"train-{row}", source=SENTENCES[row % 5], references=(SENTENCES[(row + 2) % 5],))
     for row in range(12)
 ]
-OPTIMISER = {"learning_rate": 3e-3}
+OPTIMISER = {"learning_rate": 3e-3, "tokens_per_pass": 24}
+SOURCES_PER_ROUND = 5
+"""So that two processes have different numbers of sources, and of passes."""
 
 
 class Long(Evaluator):
@@ -68,8 +73,10 @@ def make_policy() -> EncoderDecoder:
     return EncoderDecoder(model.double().eval(), tokenizer)
 
 
-def likelihood(policy: EncoderDecoder, corpus: Corpus, team: Team) -> Trainer:
-    plan = ReferencePlan(sources_per_round=6, epochs=2, seed=1)
+def likelihood(policy: EncoderDecoder, corpus: Corpus, team: Team, *, fsdp: bool) -> Trainer:
+    if fsdp:
+        policy.shard(policy.device, team.size)
+    plan = ReferencePlan(sources_per_round=SOURCES_PER_ROUND, epochs=2, seed=1)
     rounds = ReferenceRounds(policy, corpus, plan, team.share)
     aim = Aim(objective=Likelihood(LikelihoodSettings(kind="likelihood")))
     updater = Updater(policy, [aim], UpdatePlan(seed=1), team=team)
@@ -82,29 +89,40 @@ def likelihood(policy: EncoderDecoder, corpus: Corpus, team: Team) -> Trainer:
     return Trainer(policy, [lambda: rising(phase)], team=team)
 
 
-def finetuning(what: str, policy: EncoderDecoder, corpus: Corpus, team: Team) -> Trainer:
+def finetuning(
+    what: str, policy: EncoderDecoder, corpus: Corpus, team: Team, *, fsdp: bool
+) -> Trainer:
     changes: dict[str, Any] = {
         "ppo": {"objective": {"kind": "ppo"}, "divergence": {"weight": 0.1, "target": 0.1}},
         "mrt": {"objective": {"kind": "mrt", "alpha": 0.5}, "likelihood_weight": 0.2},
+        "adapter": {"objective": {"kind": "grpo"}, "adapter": {"rank": 2}},
         "evolution": {"objective": {"kind": "evolution", "num_pairs": 2}},
     }[what]
     settings = FinetuneSettings.model_validate(
         {
             "rounds": 3,
-            "sources_per_round": 6,
+            "sources_per_round": SOURCES_PER_ROUND,
             "candidates": {"kind": "sample", "num_candidates": 3, "max_tokens": 6},
             "optimiser": OPTIMISER,
             "validation": {"every": 1},
             **changes,
         }
     )
+    if what == "mrt":
+        set_up(policy, ComputeSettings(gradient_checkpointing=True), dropout=False)
+    if settings.adapter is not None:
+        add_adapter(policy, settings.adapter, seed=1)
+    anchor = Anchor(policy, settings.divergence)
     writer = CandidateWriter(policy, Long(), settings.candidates, RolloutNeeds())
-    pool = PoolStart(
-        rollout=writer.write(EXAMPLES[:6], 9), examples=tuple(EXAMPLES[:6]), spreads={}
-    )
+    first = EXAMPLES[:SOURCES_PER_ROUND]
+    pool = PoolStart(rollout=writer.write(first, 9), examples=tuple(first), spreads={})
+    if fsdp:
+        policy.shard(policy.device, team.size)
+        if settings.adapter is None:
+            anchor.shard(policy.device, team.size)
     materials = Materials(
         policy=policy,
-        anchor=Anchor(policy, settings.divergence),
+        anchor=anchor,
         evaluator=Long(),
         train=corpus,
         validation=corpus,
@@ -113,40 +131,63 @@ def finetuning(what: str, policy: EncoderDecoder, corpus: Corpus, team: Team) ->
         team=team,
     )
     phases = [lambda make=make: rising(make()) for make in make_phases(settings, materials)]
-    return Trainer(policy, phases, materials.anchor, team)
+    return Trainer(policy, phases, anchor, team)
 
 
 def rising(phase: Phase) -> Phase:
     """Take every look for better than the one before, so that the last policy is the one kept."""
-    looks = itertools.count()
 
     def validate() -> Validation:
-        return replace(phase.validate(), score=float(next(looks)))
+        return replace(phase.validate(), score=time.monotonic())
 
     return replace(phase, validate=validate, collapse=None)
 
 
 def main() -> None:
-    what, size, out = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
+    what, size, out, fsdp = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), "fsdp" in sys.argv
     torch.set_num_threads(1)
     team = join_team(torch.device("cpu"), size)
-    policy = make_policy()
-    folder = Path(tempfile.mkdtemp())
+    folder = out.with_suffix("")
+    folder.mkdir()
     corpus = write_corpus(folder / "train.arrow", EXAMPLES)
-    start = flat(policy)
-    if what == "likelihood":
-        trainer = likelihood(policy, corpus, team)
-    else:
-        trainer = finetuning(what, policy, corpus, team)
-    with Checkpoints(folder / "checkpoints", writes=team.is_first) as checkpoints:
-        state = trainer.run(checkpoints, Ear())
-        saved = checkpoints.newest_step() > 0
-    told = {"weights": flat(policy), "start": start, "rows": state.rows, "saved": saved}
+
+    def make() -> Trainer:
+        if what == "likelihood":
+            return likelihood(make_policy(), corpus, team, fsdp=fsdp)
+        return finetuning(what, make_policy(), corpus, team, fsdp=fsdp)
+
+    trainer = make()
+    start = flat(trainer)
+    state, saved = run(trainer, folder)
+    told = {"weights": flat(trainer), "start": start, "rows": state.rows, "saved": saved}
+    if fsdp:
+        told["largest_share"] = max(
+            own_part(weight).numel() / weight.numel() for weight in trainer.parameters.values()
+        )
+        told["resumed"] = resumed(make(), out)
     out.write_text(json.dumps(told))
 
 
-def flat(policy: EncoderDecoder) -> list[float]:
-    return torch.cat([weight.detach().flatten() for weight in policy.model.parameters()]).tolist()
+def resumed(trainer: Trainer, out: Path) -> list[float]:
+    """Train again, from the last checkpoint but one of the first process."""
+    trainer.team.wait()
+    folder = out.with_name(out.name.replace("-1.json", "-0.json")).with_suffix("")
+    if trainer.team.is_first:
+        shutil.rmtree(max((folder / "checkpoints").glob("[0-9]*")))
+    trainer.team.wait()
+    run(trainer, folder)
+    return flat(trainer)
+
+
+def run(trainer: Trainer, folder: Path) -> tuple[TrainingState, bool]:
+    """Train under the checkpoints in a folder; say, too, whether there are any in the end."""
+    with Checkpoints(folder / "checkpoints", writes=trainer.team.is_first) as checkpoints:
+        return trainer.run(checkpoints, Ear()), checkpoints.newest_step() > 0
+
+
+def flat(trainer: Trainer) -> list[float]:
+    weights = [gathered(weight) for weight in trainer.parameters.values()]
+    return torch.cat([weight.detach().flatten() for weight in weights]).tolist()
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 PROJECT = Path(__file__).parents[3]
+MEMBER = "tests.goa.trainer.team_member"
 NUMBERS = (
     "loss",
     "grad_norm",
@@ -27,7 +28,7 @@ BOUND = 1e-6
 """Sums over two processes are added up in another order; candidates' log-probs are float32."""
 
 
-def train(size: int, what: str, folder: Path) -> list[dict[str, Any]]:
+def train(size: int, what: str, folder: Path, *flags: str) -> list[dict[str, Any]]:
     """Train in so many processes, and give what each one ended with."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -40,10 +41,11 @@ def train(size: int, what: str, folder: Path) -> list[dict[str, Any]]:
         "LOCAL_WORLD_SIZE": str(size),
         "OMP_NUM_THREADS": "1",
     }
-    outs = [folder / f"{what}-{size}-{rank}.json" for rank in range(size)]
+    name = "-".join([what, *flags, str(size)])
+    outs = [folder / f"{name}-{rank}.json" for rank in range(size)]
     team = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.goa.trainer.team_member", what, str(size), str(out)],
+            [sys.executable, "-m", MEMBER, what, str(size), str(out), *flags],
             cwd=PROJECT,
             env=os.environ | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
             stderr=subprocess.PIPE,
@@ -51,9 +53,14 @@ def train(size: int, what: str, folder: Path) -> list[dict[str, Any]]:
         )
         for rank, out in enumerate(outs)
     ]
-    for member in team:
-        _, said = member.communicate(timeout=120)
-        assert member.returncode == 0, said
+    try:
+        for member in team:
+            _, said = member.communicate(timeout=120)
+            assert member.returncode == 0, said
+    finally:
+        for member in team:
+            member.kill()  # one that waits for another that failed
+            member.communicate()
     return [json.loads(out.read_text()) for out in outs]
 
 
@@ -69,6 +76,30 @@ def train(size: int, what: str, folder: Path) -> list[dict[str, Any]]:
 def test_one_and_two_processes_end_alike(what: str, tmp_path: Path) -> None:
     (alone,) = train(1, what, tmp_path)
     first, second = train(2, what, tmp_path)
+    check(alone, first, second)
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "ppo",
+        pytest.param("likelihood", marks=pytest.mark.long),
+        pytest.param("mrt", marks=pytest.mark.long),
+        pytest.param("adapter", marks=pytest.mark.long),
+    ],
+)
+def test_sharded_weights_end_as_whole_ones_and_go_on_from_a_checkpoint(
+    what: str, tmp_path: Path
+) -> None:
+    (alone,) = train(1, what, tmp_path)
+    first, second = train(2, what, tmp_path, "fsdp")
+    check(alone, first, second)
+    assert first["largest_share"] == pytest.approx(0.5, abs=0.01)
+    assert first["resumed"] == first["weights"]
+
+
+def check(alone: dict[str, Any], first: dict[str, Any], second: dict[str, Any]) -> None:
+    """Check that two processes end as one does."""
     assert first["weights"] == second["weights"]  # to the last bit: they never drift apart
     assert first["rows"] == second["rows"]
     assert (
