@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from safetensors.torch import load_file
 
 from goa.tracking.spool import read_spool
 
@@ -261,6 +262,30 @@ def test_a_stage_killed_at_random_moments_ends_with_the_same_policy(
 def newest(checkpoints: Path) -> int:
     """Name the newest checkpoint's update; 0 if there is none."""
     return max((int(path.name) for path in checkpoints.glob("*/0*")), default=0)
+
+
+@pytest.mark.long
+def test_processes_that_share_the_weights_out_end_as_one_process(
+    project: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "sharded"
+    shutil.copytree(project, folder, symlinks=True)
+    change_params(folder, {"policy": {"dropout": 0.0}, "finetune": {"rounds": 2}})
+    policies = []
+    for fsdp, size in ((False, "1"), (True, "2")):
+        change_params(folder, {"compute": {"fsdp": fsdp}})
+        done = run(folder, sys.executable, "-m", "pipelines.pretrain", "--processes", size)
+        assert done.returncode == 0, done.stderr
+        policies.append(load_file(folder / "out/policies/mle/model.safetensors"))
+    alone, together = policies
+    assert alone.keys() == together.keys()
+    size = sum(float(weight.square().sum()) for weight in alone.values())
+    apart = sum(float((alone[name] - together[name]).square().sum()) for name in alone)
+    # Not nearer: Adam takes whole steps of the rounding of gradients that are really 0.
+    assert 0 < apart < 1e-5 * size
+    done = run(folder, sys.executable, "-m", "pipelines.finetune", "bleu", "--processes", "2")
+    assert done.returncode == 0, done.stderr
+    assert load_file(folder / "out/policies/bleu/model.safetensors").keys() == alone.keys()
 
 
 @pytest.mark.long

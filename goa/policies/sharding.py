@@ -40,7 +40,9 @@ class Shards:
             fully_shard(layer, mesh=mesh)
         fully_shard(self._root, mesh=mesh, reshard_after_forward=False)
         for unit in self._units:
-            unit.set_gradient_divide_factor(1.0)  # the sum, not the mean
+            # The sum, not the mean, by all that gloo knows.
+            unit.set_gradient_divide_factor(1.0)
+            unit.set_force_sum_reduction_for_comms(True)
         self._is_whole = False
         with torch.no_grad():
             self.run(lambda: None)  # whoever runs first is taken for the root

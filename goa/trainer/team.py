@@ -1,5 +1,6 @@
 """Several processes that train one policy, each on its share of every round."""
 
+import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -88,4 +89,6 @@ def join_team(device: torch.device, size: int) -> Team:
         return Team()
     from accelerate import PartialState  # noqa: PLC0415 - teams of one do without
 
+    # Otherwise accelerate, which does not know of compute.threads, sets the number itself.
+    os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
     return Team(PartialState(cpu=device.type == "cpu"))

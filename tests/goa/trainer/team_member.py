@@ -145,8 +145,10 @@ def rising(phase: Phase) -> Phase:
 
 def main() -> None:
     what, size, out, fsdp = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), "fsdp" in sys.argv
-    torch.set_num_threads(1)
+    torch.set_num_threads(2)
     team = join_team(torch.device("cpu"), size)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     folder = out.with_suffix("")
     folder.mkdir()
     corpus = write_corpus(folder / "train.arrow", EXAMPLES)
@@ -159,7 +161,13 @@ def main() -> None:
     trainer = make()
     start = flat(trainer)
     state, saved = run(trainer, folder)
-    told = {"weights": flat(trainer), "start": start, "rows": state.rows, "saved": saved}
+    told = {
+        "weights": flat(trainer),
+        "start": start,
+        "rows": state.rows,
+        "saved": saved,
+        "threads": threads,
+    }
     if fsdp:
         told["largest_share"] = max(
             own_part(weight).numel() / weight.numel() for weight in trainer.parameters.values()

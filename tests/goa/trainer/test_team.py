@@ -39,15 +39,15 @@ def train(size: int, what: str, folder: Path, *flags: str) -> list[dict[str, Any
         "MASTER_PORT": str(port),
         "WORLD_SIZE": str(size),
         "LOCAL_WORLD_SIZE": str(size),
-        "OMP_NUM_THREADS": "1",
     }
     name = "-".join([what, *flags, str(size)])
     outs = [folder / f"{name}-{rank}.json" for rank in range(size)]
+    environment = {name: value for name, value in os.environ.items() if "OMP_" not in name}
     team = [
         subprocess.Popen(
             [sys.executable, "-m", MEMBER, what, str(size), str(out), *flags],
             cwd=PROJECT,
-            env=os.environ | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            env=environment | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -114,5 +114,6 @@ def check(alone: dict[str, Any], first: dict[str, Any], second: dict[str, Any]) 
         for name in NUMBERS:
             if name in theirs:
                 assert ours[name] == pytest.approx(theirs[name], rel=1e-5, abs=1e-7), name
+    assert first["threads"] == second["threads"] == 2  # as was set before they met
     # Only the first process saves.
     assert (first["saved"], second["saved"]) == (True, False)
