@@ -2,14 +2,15 @@
 
     python benchmarks/update_memory.py [--layers 3] [--width 256] [--vocab 8000]
 
-Every row is a fresh process on the CPU: a Marian-shaped model from scratch, candidates of random
-tokens, policy gradient with the pretrained policy beside it. Memory is the process's peak resident
-set less what it was before there was a model; time is the median of three updates after one that
-is not counted.
+Every row is a fresh process on the CPU, or a team of two, of which the first is measured: a
+Marian-shaped model from scratch, candidates of random tokens, policy gradient with the pretrained
+policy beside it. Memory is the process's peak resident set less what it was before there was a
+model; time is the median of three updates after one that is not counted.
 """
 
 import argparse
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -18,6 +19,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from pipelines.launch import is_member, launch, rank, team_size
+
 ROWS: dict[str, dict[str, Any]] = {
     "as it comes": {},
     "tokens_per_pass 2048": {"tokens_per_pass": 2048},
@@ -25,7 +29,11 @@ ROWS: dict[str, dict[str, Any]] = {
     "gradient_checkpointing": {"checkpoint": True},
     "bfloat16": {"precision": "bfloat16"},
     "adapter, rank 8": {"adapter": 8},
+    "2 processes": {"processes": 2},
+    "2 processes, fsdp": {"processes": 2, "fsdp": True},
 }
+ENVIRONMENT = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
+"""What is freed is given back at once, so that the peak is what was in use (glibc)."""
 
 
 def main() -> None:
@@ -40,12 +48,17 @@ def main() -> None:
     parser.add_argument("--row", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.row is not None:
-        print(json.dumps(measure(given, ROWS[given.row])))
+        size = ROWS[given.row].get("processes", 1)
+        if size > 1 and not is_member():
+            raise SystemExit(launch([sys.executable, *sys.argv], size))
+        found = measure(given, ROWS[given.row])
+        if rank() == 0:
+            print(json.dumps(found))
         return
     print("| set | parameters trained | memory, MiB | s/update |\n| --- | --- | --- | --- |")
     for name in ROWS:
         argv = [sys.executable, __file__, *sys.argv[1:], "--row", name]
-        done = subprocess.run(argv, check=True, capture_output=True, text=True)
+        done = subprocess.run(argv, check=True, capture_output=True, text=True, env=ENVIRONMENT)
         found = json.loads(done.stdout)
         trained, mib, seconds = found["trained"], found["mib"], found["seconds"]
         print(f"| {name} | {trained / 1e6:.2f} M | {mib:.0f} | {seconds:.2f} |", flush=True)
@@ -53,7 +66,6 @@ def main() -> None:
 
 def measure(given: argparse.Namespace, row: dict[str, Any]) -> dict[str, float]:
     """Build, update four times, and give what that took."""
-    sys.path.insert(0, str(Path(__file__).parent.parent))
     # Imported here, so that the process that prints the table stays out of the way.
     import torch  # noqa: PLC0415
 
@@ -69,6 +81,7 @@ def measure(given: argparse.Namespace, row: dict[str, Any]) -> dict[str, float]:
     from goa.trainer.anchor import Anchor  # noqa: PLC0415
     from goa.trainer.optimiser import Optimiser  # noqa: PLC0415
     from goa.trainer.settings import DivergenceSettings, OptimiserSettings  # noqa: PLC0415
+    from goa.trainer.team import join_team  # noqa: PLC0415
     from goa.trainer.update import Aim, UpdatePlan, Updater  # noqa: PLC0415
 
     torch.set_num_threads(1)
@@ -80,6 +93,8 @@ def measure(given: argparse.Namespace, row: dict[str, Any]) -> dict[str, float]:
         d_ff=4 * given.width,
     )
     tokenizer = train_tokenizer(iter(["a b c"]), settings)
+    cpu = torch.device("cpu")
+    team = join_team(cpu, team_size())
     before = peak_mib()
     policy = EncoderDecoder(build_model(settings, given.vocab, 0, 1, seed=1).eval(), tokenizer)
     if "adapter" in row:
@@ -98,12 +113,16 @@ def measure(given: argparse.Namespace, row: dict[str, Any]) -> dict[str, float]:
         mask=torch.ones(shape, dtype=torch.bool),
         rewards=torch.rand(shape[:2]),
     )
+    anchor = Anchor(policy, DivergenceSettings())
+    if row.get("fsdp"):
+        policy.shard(cpu, team.size)
+        anchor.shard(cpu, team.size)
+    rollout = rollout[team.share]
     trained = policy.trained()
     made = OptimiserSettings(tokens_per_pass=row.get("tokens_per_pass", 8192))
     optimiser = Optimiser(trained, made, 10)
-    anchor = Anchor(policy, DivergenceSettings())
     aims = [Aim(objective=Reinforce(ReinforceSettings(kind="reinforce")))]
-    updater = Updater(policy, aims, UpdatePlan(seed=1), anchor)
+    updater = Updater(policy, aims, UpdatePlan(seed=1), anchor, team)
     times = []
     for update in range(4):
         started = time.perf_counter()
