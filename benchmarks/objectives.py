@@ -1,18 +1,22 @@
 """Fine-tune one project under many settings of `finetune`, and measure each on the test split.
 
-    python benchmarks/objectives.py PROJECT GRID RESULTS [--evaluator bleu]
+    python benchmarks/objectives.py PROJECT GRID RESULTS [--evaluator bleu] [--no-test]
 
 PROJECT is a project folder whose `mle`, pool and rewards are up to date (`goa run generate score`).
 GRID is a YAML mapping of a run's name to what it changes in the section `finetune`; the key `seed`
-besides sets the seed of fine-tuning. RESULTS gets one JSON line a run; runs that it has already are
-left out, so that an interrupted grid goes on. Every run has a folder of its own beside RESULTS,
-with the project's files as links: the project stays as it is.
+besides sets the seed of fine-tuning. RESULTS gets one JSON line a run: what fine-tuning and, unless
+left out, the test split say of it, its history, and the median time of a round in seconds. Runs
+that it has already are left out, so that an interrupted grid goes on. Every run has a folder of its
+own beside RESULTS, with the project's files as links: the project stays as it is.
 """
 
 import argparse
+import csv
+import itertools
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import time
@@ -33,6 +37,7 @@ def main() -> None:
     parser.add_argument("grid", type=Path)
     parser.add_argument("results", type=Path)
     parser.add_argument("--evaluator", default="bleu")
+    parser.add_argument("--no-test", action="store_true", help="leave the test split out")
     options = parser.parse_args()
     grid = yaml.safe_load(options.grid.read_text(encoding="utf-8"))
     finished = _finished(options.results)
@@ -40,7 +45,8 @@ def main() -> None:
         if name not in finished:
             folder = options.results.parent / "runs" / name
             lay_out(folder, options.project.resolve(), changes)
-            row = {"name": name, "changes": changes, **measure(folder, options.evaluator)}
+            found = measure(folder, options.evaluator, tests=not options.no_test)
+            row = {"name": name, "changes": changes, **found}
             with options.results.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
             print(json.dumps(row), flush=True)
@@ -79,18 +85,46 @@ def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
     return result
 
 
-def measure(folder: Path, evaluator: str) -> dict[str, Any]:
-    """Fine-tune and evaluate; a run that fails is a result, too."""
+def measure(folder: Path, evaluator: str, *, tests: bool) -> dict[str, Any]:
+    """Fine-tune and, if told, evaluate; a run that fails is a result, too."""
     started = time.monotonic()
     try:
         run(folder, "pipelines.finetune", evaluator)
     except subprocess.CalledProcessError as error:
         return {"failed": str(error.stderr).strip()[-500:]}
-    seconds = time.monotonic() - started
-    run(folder, "pipelines.evaluate", evaluator)
-    trained = json.loads((folder / f"metrics/finetune/{evaluator}.json").read_text())
-    measured = json.loads((folder / f"metrics/evaluate/{evaluator}.json").read_text())
-    return {"seconds": round(seconds, 1), "finetune": trained, "test": measured}
+    found = {
+        "seconds": round(time.monotonic() - started, 1),
+        "seconds_per_round": round(seconds_per_round(folder, evaluator), 2),
+        "finetune": json.loads((folder / f"metrics/finetune/{evaluator}.json").read_text()),
+        "history": history(folder / f"out/history/{evaluator}.csv"),
+    }
+    if tests:
+        run(folder, "pipelines.evaluate", evaluator)
+        found["test"] = json.loads((folder / f"metrics/evaluate/{evaluator}.json").read_text())
+    return found
+
+
+def seconds_per_round(folder: Path, evaluator: str) -> float:
+    """Give the median time from one round's end to the next's; some have a validation between."""
+    paths = (folder / f".goa/spool/finetune@{evaluator}").glob("*.jsonl")
+    path = max(paths, key=lambda path: path.stat().st_mtime)
+    events = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    said = [(event["done"], event["time"]) for event in events if event["kind"] == "progress"]
+    times = [
+        float(after - before) / (done - so_far)
+        for (so_far, before), (done, after) in itertools.pairwise(said)
+        if done > so_far
+    ]
+    return statistics.median(times)
+
+
+def history(path: Path) -> list[dict[str, float]]:
+    """Read what was recorded at each look; what was not measured is left out."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return [
+            {name: float(value) for name, value in row.items() if value}
+            for row in csv.DictReader(file)
+        ]
 
 
 def run(folder: Path, *module: str) -> None:
