@@ -115,7 +115,7 @@ def seconds_per_round(folder: Path, evaluator: str) -> float:
         for (so_far, before), (done, after) in itertools.pairwise(said)
         if done > so_far
     ]
-    return statistics.median(times)
+    return float(statistics.median(times))
 
 
 def history(path: Path) -> list[dict[str, float]]:

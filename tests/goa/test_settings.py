@@ -73,6 +73,22 @@ def test_fine_tuning_on_likelihood_is_refused(
     assert "finetune.objective.kind: 'likelihood' is none of reinforce" in message
 
 
+@pytest.mark.parametrize("section", ["pretrain", "finetune"])
+def test_more_processes_than_sources_are_refused(
+    params: dict[str, dict[str, object]], tmp_path: Path, section: str
+) -> None:
+    params["compute"] = {"processes": {section: 500}}
+    assert f"lower compute.processes.{section}" in problems(params, tmp_path)
+
+
+def test_what_cannot_be_sharded_is_refused(
+    params: dict[str, dict[str, object]], tmp_path: Path
+) -> None:
+    params["compute"] = {"processes": {"finetune": 2}, "fsdp": True}
+    params["finetune"]["perturbation"] = {}
+    assert "set compute.fsdp to false" in problems(params, tmp_path)
+
+
 def test_a_pool_without_samples_is_refused(
     params: dict[str, dict[str, object]], tmp_path: Path
 ) -> None:

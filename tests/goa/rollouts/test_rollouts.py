@@ -409,6 +409,15 @@ def test_a_pool_without_any_signal_is_refused(
         start_from_pool(policy, corpus, *pool(lambda *_: 0.5), CHOICE)
 
 
+def test_a_pool_with_fewer_sources_than_processes_is_refused(
+    policy: Policy, corpus: Corpus, pool: Callable[..., tuple[Path, Path]]
+) -> None:
+    choice = replace(CHOICE, num_sources=9, fewest=5)
+    start_from_pool(policy, corpus, *pool(speaking), choice)
+    with pytest.raises(DataError, match="only 5 sources to learn from, for 6 processes"):
+        start_from_pool(policy, corpus, *pool(speaking), replace(choice, fewest=6))
+
+
 def test_a_pool_without_any_signal_serves_where_silent_sources_are_kept(
     policy: Policy, corpus: Corpus, pool: Callable[..., tuple[Path, Path]]
 ) -> None:

@@ -10,6 +10,7 @@ from goa.objectives.critic import Critic
 from goa.policies.policy import Policy
 from goa.trainer.aims import finetuning_aims
 from goa.trainer.finetuning import FinetuneSettings
+from goa.trainer.settings import PretrainSettings
 
 OBJECTIVE = {"kind": "reinforce"}
 BEAMS = {"kind": "beam", "num_candidates": 4}
@@ -111,6 +112,31 @@ def test_the_pool_must_have_what_the_first_round_learns_from() -> None:
     )
     with pytest.raises(SettingsError, match="no strategy of kind greedy"):
         greedy.check_pool(pool)
+
+
+@pytest.mark.parametrize(
+    ("changes", "size", "message"),
+    [
+        ({"sources_per_round": 3}, 4, "too few for 4 processes"),
+        ({"objective": {"kind": "evolution"}}, 2, "evolution needs all weights"),
+        ({"perturbation": {}}, 2, "perturbation needs all weights"),
+        ({"phases": [{}, {"objective": {"kind": "evolution"}}]}, 2, "evolution needs all weights"),
+    ],
+)
+def test_what_a_team_cannot_do_is_refused(changes: dict[str, Any], size: int, message: str) -> None:
+    settings = FinetuneSettings.model_validate({"objective": OBJECTIVE, **changes})
+    with pytest.raises(SettingsError, match=message):
+        settings.check_team(size, fsdp=True)
+    settings.check_team(1, fsdp=True)
+    settings.check_team(min(size, 3), fsdp=False)
+
+
+def test_every_process_of_pretraining_has_a_source_in_the_smallest_update() -> None:
+    settings = PretrainSettings(sources_per_update=7)
+    with pytest.raises(SettingsError, match="make it 8 or more"):
+        settings.check_team(4)
+    settings.check_team(3)
+    PretrainSettings(sources_per_update=1).check_team(1)
 
 
 def test_candidates_begin_like_references_for_mixer_alone() -> None:
