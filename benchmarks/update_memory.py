@@ -74,9 +74,9 @@ def measure(given: argparse.Namespace, row: dict[str, Any]) -> dict[str, float]:
     from goa.policies.build import build_model  # noqa: PLC0415
     from goa.policies.compute import set_up  # noqa: PLC0415
     from goa.policies.encoder_decoder import EncoderDecoder  # noqa: PLC0415
-    from goa.policies.policy import Tokens  # noqa: PLC0415
     from goa.policies.settings import ComputeSettings, ScratchPolicySettings  # noqa: PLC0415
     from goa.policies.tokenizer import train_tokenizer  # noqa: PLC0415
+    from goa.policies.tokens import Tokens  # noqa: PLC0415
     from goa.rollouts.rollout import Rollout  # noqa: PLC0415
     from goa.trainer.anchor import Anchor  # noqa: PLC0415
     from goa.trainer.optimiser import Optimiser  # noqa: PLC0415

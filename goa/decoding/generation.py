@@ -10,7 +10,8 @@ from transformers import GenerationConfig
 from goa.decoding.drawing import draw, truncate, uniforms
 from goa.decoding.settings import BeamSettings, GreedySettings, SampleSettings, StrategySettings
 from goa.decoding.stepwise import Choose, Decoded, decode, greedy_choice
-from goa.policies.policy import Policy, Tokens
+from goa.policies.policy import Policy
+from goa.policies.tokens import Tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,9 @@ from torch.nn.functional import pad
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from goa.errors import PolicyError
-from goa.policies.policy import Policy, Tokens, Writing
+from goa.policies.policy import Policy, Writing
 from goa.policies.prompt import PromptSettings
+from goa.policies.tokens import Tokens
 
 
 class DecoderOnly(Policy):

@@ -8,7 +8,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
-from goa.policies.policy import Policy, Tokens, Writing, required
+from goa.policies.policy import Policy, Writing, required
+from goa.policies.tokens import Tokens
 
 
 class EncoderDecoder(Policy):

@@ -12,7 +12,8 @@ from goa.data.noise import SourceNoiseSettings, noised
 from goa.decoding.generation import GREEDY, Candidates, generate
 from goa.decoding.settings import StrategySettings
 from goa.evaluators.contract import Evaluator
-from goa.policies.policy import Policy, Tokens
+from goa.policies.policy import Policy
+from goa.policies.tokens import Tokens
 from goa.randomness import generator
 from goa.records import Example
 from goa.rollouts.credits import reward_gains

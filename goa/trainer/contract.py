@@ -7,9 +7,9 @@ from typing import Protocol
 
 from goa.objectives.head import Head
 from goa.trainer.collapse import CollapseSettings
+from goa.trainer.diagnostics import Totals
 from goa.trainer.optimiser import Optimiser
 from goa.trainer.settings import OptimiserSettings, ValidationSettings
-from goa.trainer.update import Totals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

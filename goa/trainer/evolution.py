@@ -14,8 +14,9 @@ from goa.records import Example
 from goa.rollouts.rollout import Rollout
 from goa.rollouts.rounds import CandidateRounds
 from goa.settings import Settings
+from goa.trainer.diagnostics import Totals, said_of
 from goa.trainer.optimiser import Optimiser
-from goa.trainer.update import NotFiniteError, Totals, Updater, said_of
+from goa.trainer.update import NotFiniteError, Updater
 
 
 class EvolutionSettings(Settings):

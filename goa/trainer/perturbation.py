@@ -6,7 +6,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from goa.policies.policy import Policy, Tokens
+from goa.policies.policy import Policy
+from goa.policies.tokens import Tokens
 from goa.randomness import generator
 from goa.settings import Settings
 

@@ -9,18 +9,17 @@ import torch
 from torch import Tensor
 
 from goa.objectives.contract import Batch, Need, Objective
-from goa.objectives.divergence import Divergence, kl_estimate
+from goa.objectives.divergence import Divergence
 from goa.objectives.head import Head
-from goa.policies.policy import Policy, WantedEntropy
+from goa.policies.policy import Policy
+from goa.policies.tokens import WantedEntropy
 from goa.randomness import derive_seed
 from goa.rollouts.rollout import Rollout, Rounds
 from goa.trainer.anchor import Anchor
+from goa.trainer.diagnostics import Totals, add, measured, over_the_team, said_of
 from goa.trainer.optimiser import Optimiser
 from goa.trainer.perturbation import Perturbation
 from goa.trainer.team import Team
-
-Totals = dict[str, tuple[float, float]]
-"""Diagnostics by name as (sum, weight)."""
 
 
 class NotFiniteError(Exception):
@@ -138,7 +137,7 @@ class Updater:
             norm = optimiser.step(update)  # none, where no weight has a gradient
             if not math.isfinite(norm):
                 raise NotFiniteError("a gradient is not finite", rollout)
-            _add(totals, {"loss": (loss, 1.0), "grad_norm": (norm, 1.0)})
+            add(totals, {"loss": (loss, 1.0), "grad_norm": (norm, 1.0)})
         self.policy.model.eval()
         totals = over_the_team(totals, self.team)
         if self.anchor is not None:
@@ -160,7 +159,7 @@ class Updater:
         """Measure what a step on an attached rollout would, and take none."""
         totals: Totals = {}
         for part in rollout.cut(tokens_per_pass):
-            _add(totals, _measure(self._score(part, frozenset())))
+            add(totals, measured(self._score(part, frozenset())))
         return over_the_team(totals, self.team)
 
     def _accumulate(
@@ -227,12 +226,12 @@ class Updater:
         needs = frozenset().union(*(share.objective.needs for share in shares))
         with torch.set_grad_enabled(bool(shares)):
             batch = self._score(part, needs)
-        _add(totals, _measure(batch))
+        add(totals, measured(batch))
         loss = torch.zeros((), device=part.mask.device)
         for share in shares:
             found = share.objective(batch)
             loss = loss + share.factor * found.sum
-            _add(totals, found.diagnostics)
+            add(totals, found.diagnostics)
         return loss
 
     def _score(self, part: Rollout, needs: frozenset[Need]) -> Batch:
@@ -282,34 +281,3 @@ class RolloutLearner:
             rollout = self.rounds[index]
         totals = self.updater.update(rollout, optimiser, index)
         return totals | said_of(rollout, self.updater.team)
-
-
-def said_of(rollout: Rollout, team: Team) -> Totals:
-    """Average what the processes say of their shares of a round, by their numbers of sources."""
-    size = float(len(rollout))
-    said = {name: (size * value, size) for name, value in rollout.diagnostics.items()}
-    return over_the_team(said, team)
-
-
-def over_the_team(totals: Totals, team: Team) -> Totals:
-    """Sum diagnostics over all processes; they have the same names in each."""
-    names = sorted(totals)
-    flat = team.totals([amount for name in names for amount in totals[name]])
-    return dict(zip(names, zip(flat[::2], flat[1::2], strict=True), strict=True))
-
-
-def _measure(batch: Batch) -> Totals:
-    """Measure what is worth knowing whatever the objective: divergence and entropy."""
-    measured: Totals = {}
-    if batch.pretrained_log_probs is not None:
-        kl = kl_estimate(batch.log_probs.detach(), batch.pretrained_log_probs)
-        measured["kl"] = (float(kl.sum()), float(kl.numel()))
-    if batch.entropy is not None:
-        measured["entropy"] = (float(batch.entropy.detach().sum()), float(batch.mask.sum()))
-    return measured
-
-
-def _add(totals: Totals, values: Mapping[str, tuple[float, float]]) -> None:
-    for name, (amount, weight) in values.items():
-        before = totals.get(name, (0.0, 0.0))
-        totals[name] = (before[0] + amount, before[1] + weight)

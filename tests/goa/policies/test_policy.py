@@ -10,8 +10,9 @@ from goa.decoding.generation import generate
 from goa.decoding.settings import GreedySettings
 from goa.errors import PolicyError
 from goa.policies.decoder_only import DecoderOnly
-from goa.policies.policy import Policy, Tokens
+from goa.policies.policy import Policy
 from goa.policies.prompt import PromptSettings
+from goa.policies.tokens import Tokens
 from tests.conftest import SENTENCES
 
 ENCODER_DECODERS = ["marian", "bart", "t5"]

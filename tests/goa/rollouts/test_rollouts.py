@@ -17,7 +17,8 @@ from goa.decoding.generation import generate
 from goa.decoding.settings import SampleSettings
 from goa.errors import DataError, EvaluatorError
 from goa.evaluators.contract import Evaluator
-from goa.policies.policy import Policy, Tokens
+from goa.policies.policy import Policy
+from goa.policies.tokens import Tokens
 from goa.records import Example, Sample, Scores
 from goa.rollouts import references
 from goa.rollouts.candidates import CandidateWriter, RolloutNeeds

@@ -21,11 +21,12 @@ from goa.trainer.aims import finetuning_aims
 from goa.trainer.anchor import Anchor
 from goa.trainer.collapse import CollapseSettings
 from goa.trainer.contract import Phase, TrainingState, Validation
+from goa.trainer.diagnostics import Totals
 from goa.trainer.finetuning import FinetuneSettings
 from goa.trainer.loop import Trainer
 from goa.trainer.optimiser import Optimiser
 from goa.trainer.settings import DivergenceSettings, OptimiserSettings, ValidationSettings
-from goa.trainer.update import Aim, NotFiniteError, RolloutLearner, Totals, UpdatePlan, Updater
+from goa.trainer.update import Aim, NotFiniteError, RolloutLearner, UpdatePlan, Updater
 from tests.goa.trainer.conftest import candidates, references, weights
 
 LIKELIHOOD = Likelihood(LikelihoodSettings(kind="likelihood", label_smoothing=0.1))

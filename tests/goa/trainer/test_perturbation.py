@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from goa.objectives.likelihood import Likelihood, LikelihoodSettings
-from goa.policies.policy import Policy, Tokens
+from goa.policies.policy import Policy
+from goa.policies.tokens import Tokens
 from goa.rollouts.rollout import Rollout
 from goa.trainer.anchor import Anchor
 from goa.trainer.optimiser import Optimiser
