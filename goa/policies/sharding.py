@@ -93,7 +93,7 @@ def own_part(tensor: Tensor) -> Tensor:
 
 def gathered(tensor: Tensor) -> Tensor:
     """Give the whole of a tensor; where it is sharded, all processes must ask for it."""
-    return tensor.full_tensor() if is_sharded(tensor) else tensor
+    return tensor.full_tensor().detach() if is_sharded(tensor) else tensor
 
 
 def spread_like(weight: Tensor, value: Tensor) -> Tensor:
