@@ -1,6 +1,6 @@
 """One process of a team, for the tests: trains, and says what it ended with.
 
-``python -m tests.goa.trainer.team_member WHAT SIZE OUT [fsdp]``
+``python -m tests.goa.trainer.team_member WHAT SIZE OUT [fsdp] [cuda]``
 """
 
 import json
@@ -46,6 +46,21 @@ EXAMPLES = [
     for row in range(12)
 ]
 OPTIMISER = {"learning_rate": 3e-3, "tokens_per_pass": 24}
+REINFORCE = {"kind": "reinforce", "baseline": "leave_one_out"}
+FINETUNING: dict[str, dict[str, Any]] = {
+    "ppo": {"objective": {"kind": "ppo"}, "divergence": {"weight": 0.1, "target": 0.1}},
+    "mrt": {"objective": {"kind": "mrt", "alpha": 0.5}, "likelihood_weight": 0.2},
+    "adapter": {"objective": {"kind": "grpo"}, "adapter": {"rank": 2}},
+    "evolution": {"objective": {"kind": "evolution", "num_pairs": 2}},
+    "self_critical": {"objective": {"kind": "reinforce", "baseline": "greedy"}},
+    "reward_to_go": {"objective": REINFORCE, "credit": {"kind": "reward_to_go"}},
+    "attention": {"objective": REINFORCE, "credit": {"kind": "attention"}, "perturbation": {}},
+    "mixer": {"objective": {"kind": "mixer"}, "entropy_weight": 0.1},
+    "margin": {"objective": {"kind": "margin"}, "with_reference": True},
+    "raml": {"objective": {"kind": "raml"}, "silent_sources": "resample"},
+    "best_of_n": {"objective": {"kind": "best_of_n"}, "noise": {}},
+    "dpo": {"objective": {"kind": "dpo"}},
+}
 SOURCES_PER_ROUND = 5
 """So that two processes have different numbers of sources, and of passes."""
 
@@ -59,7 +74,7 @@ class Long(Evaluator):
         return Scores(values=tuple(min(1.0, len(sample.candidate) / 80) for sample in samples))
 
 
-def make_policy() -> EncoderDecoder:
+def make_policy(device: torch.device) -> EncoderDecoder:
     settings = ScratchPolicySettings(
         kind="scratch", vocab_size=60, d_model=16, num_layers=1, num_heads=2, d_ff=32,
         dropout=0.0, max_positions=32,
@@ -70,7 +85,7 @@ def make_policy() -> EncoderDecoder:
     )
     # Double precision: Adam makes whole steps of the rounding of gradients that are really 0, such
     # as those of the biases of attention keys.
-    return EncoderDecoder(model.double().eval(), tokenizer)
+    return EncoderDecoder(model.double().eval().to(device), tokenizer)
 
 
 def likelihood(policy: EncoderDecoder, corpus: Corpus, team: Team, *, fsdp: bool) -> Trainer:
@@ -92,12 +107,6 @@ def likelihood(policy: EncoderDecoder, corpus: Corpus, team: Team, *, fsdp: bool
 def finetuning(
     what: str, policy: EncoderDecoder, corpus: Corpus, team: Team, *, fsdp: bool
 ) -> Trainer:
-    changes: dict[str, Any] = {
-        "ppo": {"objective": {"kind": "ppo"}, "divergence": {"weight": 0.1, "target": 0.1}},
-        "mrt": {"objective": {"kind": "mrt", "alpha": 0.5}, "likelihood_weight": 0.2},
-        "adapter": {"objective": {"kind": "grpo"}, "adapter": {"rank": 2}},
-        "evolution": {"objective": {"kind": "evolution", "num_pairs": 2}},
-    }[what]
     settings = FinetuneSettings.model_validate(
         {
             "rounds": 3,
@@ -105,7 +114,7 @@ def finetuning(
             "candidates": {"kind": "sample", "num_candidates": 3, "max_tokens": 6},
             "optimiser": OPTIMISER,
             "validation": {"every": 1},
-            **changes,
+            **FINETUNING[what],
         }
     )
     if what == "mrt":
@@ -113,7 +122,9 @@ def finetuning(
     if settings.adapter is not None:
         add_adapter(policy, settings.adapter, seed=1)
     anchor = Anchor(policy, settings.divergence)
-    writer = CandidateWriter(policy, Long(), settings.candidates, RolloutNeeds())
+    writer = CandidateWriter(
+        policy, Long(), settings.candidates, RolloutNeeds(greedy="greedy" in settings.needs)
+    )
     first = EXAMPLES[:SOURCES_PER_ROUND]
     pool = PoolStart(rollout=writer.write(first, 9), examples=tuple(first), spreads={})
     if fsdp:
@@ -145,8 +156,9 @@ def rising(phase: Phase) -> Phase:
 
 def main() -> None:
     what, size, out, fsdp = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), "fsdp" in sys.argv
+    device = torch.device("cuda" if "cuda" in sys.argv else "cpu")
     torch.set_num_threads(2)
-    team = join_team(torch.device("cpu"), size)
+    team = join_team(device, size)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     folder = out.with_suffix("")
@@ -155,8 +167,8 @@ def main() -> None:
 
     def make() -> Trainer:
         if what == "likelihood":
-            return likelihood(make_policy(), corpus, team, fsdp=fsdp)
-        return finetuning(what, make_policy(), corpus, team, fsdp=fsdp)
+            return likelihood(make_policy(device), corpus, team, fsdp=fsdp)
+        return finetuning(what, make_policy(device), corpus, team, fsdp=fsdp)
 
     trainer = make()
     start = flat(trainer)

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+
+from tests.goa.trainer.team_member import FINETUNING
 
 PROJECT = Path(__file__).parents[3]
 MEMBER = "tests.goa.trainer.team_member"
@@ -96,6 +99,14 @@ def test_sharded_weights_end_as_whole_ones_and_go_on_from_a_checkpoint(
     check(alone, first, second)
     assert first["largest_share"] == pytest.approx(0.5, abs=0.01)
     assert first["resumed"] == first["weights"]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+@pytest.mark.parametrize("what", ["likelihood", *FINETUNING])
+def test_a_gpu_ends_as_a_cpu(what: str, tmp_path: Path) -> None:
+    (on_cpu,) = train(1, what, tmp_path)
+    (on_gpu,) = train(1, what, tmp_path, "cuda")
+    assert on_gpu["weights"] == pytest.approx(on_cpu["weights"], abs=BOUND)
 
 
 def check(alone: dict[str, Any], first: dict[str, Any], second: dict[str, Any]) -> None:
