@@ -110,6 +110,9 @@ def save_policy(policy: Policy, folder: Path) -> None:
     except SafetensorError as error:
         raise PolicyError(f"{folder}: cannot write the weights: {first_line(error)}") from None
     policy.tokenizer.save_pretrained(folder)
+    for path in folder.glob("*.safetensors"):
+        # safetensors lets nobody but the owner read; whoever may read the rest may read this.
+        path.chmod((folder / "tokenizer_config.json").stat().st_mode)
     if isinstance(policy, DecoderOnly):
         text = policy.prompt.model_dump_json(indent=2) + "\n"
         (folder / PROMPT_FILE).write_text(text, encoding="utf-8")

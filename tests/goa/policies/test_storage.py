@@ -1,5 +1,6 @@
 """What goa saves, plain transformers load; what cannot be loaded says so."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -60,6 +61,17 @@ def test_a_decoder_only_policy_comes_back_with_its_prompt(
     assert ours == theirs
     other = load_policy(tmp_path, CPU, prompt=PromptSettings(template="{source} !"))
     assert other.source_ids(["a"]) != loaded.source_ids(["a"])
+
+
+def test_whoever_may_read_the_settings_may_read_the_weights(policy: Policy, tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        save_policy(policy, tmp_path)
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert "model.safetensors" in modes
+    assert set(modes.values()) == {0o640}, modes
 
 
 def test_plain_transformers_load_a_decoder_only_policy_and_write_on_from_its_prompt(
