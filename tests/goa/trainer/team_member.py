@@ -54,12 +54,14 @@ FINETUNING: dict[str, dict[str, Any]] = {
     "evolution": {"objective": {"kind": "evolution", "num_pairs": 2}},
     "self_critical": {"objective": {"kind": "reinforce", "baseline": "greedy"}},
     "reward_to_go": {"objective": REINFORCE, "credit": {"kind": "reward_to_go"}},
-    "attention": {"objective": REINFORCE, "credit": {"kind": "attention"}, "perturbation": {}},
+    "attention": {"objective": REINFORCE, "credit": {"kind": "attention"}},
     "mixer": {"objective": {"kind": "mixer"}, "entropy_weight": 0.1},
     "margin": {"objective": {"kind": "margin"}, "with_reference": True},
-    "raml": {"objective": {"kind": "raml"}, "silent_sources": "resample"},
+    "raml": {"objective": {"kind": "raml"}},
     "best_of_n": {"objective": {"kind": "best_of_n"}, "noise": {}},
     "dpo": {"objective": {"kind": "dpo"}},
+    "perturbation": {"objective": REINFORCE, "perturbation": {}},
+    "resampling": {"objective": REINFORCE, "silent_sources": "resample"},
 }
 SOURCES_PER_ROUND = 5
 """So that two processes have different numbers of sources, and of passes."""

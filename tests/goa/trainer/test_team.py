@@ -67,7 +67,7 @@ def train(size: int, what: str, folder: Path, *flags: str) -> list[dict[str, Any
     return [json.loads(out.read_text()) for out in outs]
 
 
-BY_SHARE = ("attention", "raml")
+BY_SHARE = ("perturbation", "resampling")
 """What draws for each process's own share: who is perturbed, who comes for silent sources."""
 ALIKE = [what for what in FINETUNING if what not in ("ppo", *BY_SHARE)]
 
