@@ -21,6 +21,7 @@ from goa.rollouts.curriculum import CurriculumSettings
 from goa.settings import Settings
 from goa.trainer.collapse import CollapseSettings
 from goa.trainer.evolution import EvolutionSettings
+from goa.trainer.misfits import misfit
 from goa.trainer.perturbation import PerturbationSettings
 from goa.trainer.settings import DivergenceSettings, OptimiserSettings, ValidationSettings
 
@@ -103,65 +104,11 @@ class FinetuneSettings(Settings):
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> "FinetuneSettings":
-        problems = (self._misled(), self._incomparable(), self._undivided(), self._unsearched())
-        for problem in problems:
-            if problem is not None:
-                raise ValueError(problem)
+        problem = misfit(self)
+        if problem is not None:
+            raise ValueError(problem)
         self.resolved()
         return self
-
-    def _misled(self) -> str | None:
-        """Say what is wrong where candidates are not the draws that the objective needs."""
-        if self.candidates.kind == "greedy" and self.objective.kind != "evolution":
-            return "greedy outputs are one for each source; only evolution can learn from them"
-        if "draws" in self.needs and (self.candidates.kind == "beam" or self.with_reference):
-            return (
-                f"{self.objective.kind} learns from the policy's own draws: beams and references "
-                "would mislead it; use candidates of kind sample and with_reference: false, or one "
-                "of mrt, margin, best_of_n, dpo"
-            )
-        return None
-
-    def _incomparable(self) -> str | None:
-        """Say what is wrong where a source has no two candidates."""
-        baseline = getattr(self.objective, "baseline", None)
-        alone = baseline in {"none", "greedy", "critic"}
-        alone = alone or self.objective.kind in {"ppo", "evolution"}
-        if self.candidates.candidates + self.with_reference == 1 and not alone:
-            return (
-                "this objective or baseline compares the candidates of a source: it needs "
-                "candidates.num_candidates of 2 or more"
-            )
-        return None
-
-    def _undivided(self) -> str | None:
-        """Say what is wrong where credit cannot reach tokens."""
-        if self.credit.kind == "uniform":
-            return None
-        if self.objective.kind not in {"reinforce", "grpo", "ppo", "mixer"}:
-            return f"{self.objective.kind} looks at whole candidates: credit can only be uniform"
-        if self.credit.kind == "reward_to_go" and "greedy" in self.needs:
-            return (
-                "the greedy baseline is one number for the whole output; with reward_to_go take "
-                "leave_one_out, mean, critic or none"
-            )
-        return None
-
-    def _unsearched(self) -> str | None:
-        """Say what is wrong where evolution is to do what needs a gradient."""
-        if self.objective.kind != "evolution":
-            return None
-        terms = self.learns_from_references or self.entropy_weight > 0.0 or self.with_reference
-        terms = terms or self.perturbation is not None
-        if terms or self.steps_per_round > 1 or self.silent_sources == "resample":
-            return (
-                "evolution knows the rewards of what the policy writes and nothing else: "
-                "likelihood_weight and entropy_weight are 0, with_reference is false, there is no "
-                "perturbation, steps_per_round is 1, and silent_sources is keep or skip"
-            )
-        if self.divergence.weight > 0.0 and self.divergence.where == "loss":
-            return "evolution has no loss; take divergence.where: reward"
-        return None
 
     @property
     def needs(self) -> frozenset[Need]:
