@@ -7,6 +7,9 @@ line below, and its test.
 from goa.evaluators.bleu import BleuSettings
 from goa.evaluators.chrf import ChrfSettings
 from goa.evaluators.distinct import DistinctSettings
+from goa.evaluators.format import FormatSettings
+from goa.evaluators.length import LengthSettings
+from goa.evaluators.repetition import RepetitionSettings
 from goa.evaluators.rouge import RougeSettings
 from goa.evaluators.rule import RuleSettings
 from goa.evaluators.ter import TerSettings
@@ -18,4 +21,7 @@ Single = (
     | RougeSettings
     | RuleSettings
     | DistinctSettings
+    | RepetitionSettings
+    | LengthSettings
+    | FormatSettings
 )  # fmt: skip

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Literal
 
 from goa.evaluators.contract import CACHED_TEXTS, FloatArray, Metric, as_statistics, describe, ratio
-from goa.evaluators.tokens import tokenize
+from goa.evaluators.tokens import closest, count_words
 from goa.records import Sample
 from goa.settings import Settings
 
@@ -31,7 +31,7 @@ class LengthRatio(Metric):
     def __init__(self, name: str, settings: LengthRatioSettings) -> None:
         self.name = name
         self.signature = describe(settings, "goa")
-        self._count_reference = lru_cache(maxsize=CACHED_TEXTS)(_count_words)
+        self._count_reference = lru_cache(maxsize=CACHED_TEXTS)(count_words)
 
     def statistics(self, samples: Sequence[Sample]) -> FloatArray:
         """Give the words of each candidate and of its closest reference, [N, 2]."""
@@ -41,11 +41,7 @@ class LengthRatio(Metric):
         """Divide candidate words by reference words; nan where references have no words."""
         return ratio(sums)
 
-    def _lengths(self, sample: Sample) -> tuple[int, int]:
-        length = _count_words(sample.candidate)
-        lengths = map(self._count_reference, sample.example.references)
-        return length, min(lengths, key=lambda other: (abs(other - length), other))
-
-
-def _count_words(text: str) -> int:
-    return len(tokenize(text))
+    def _lengths(self, sample: Sample) -> tuple[float, float]:
+        length = count_words(sample.candidate)
+        lengths = [self._count_reference(text) for text in sample.example.references]
+        return length, closest(length, lengths)

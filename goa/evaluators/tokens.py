@@ -42,6 +42,16 @@ def tokenize(text: str) -> list[str]:
     return list(_TOKEN.findall(unicodedata.normalize("NFKC", text).casefold()))
 
 
+def count_words(text: str) -> int:
+    """Count the words of a text."""
+    return len(tokenize(text))
+
+
+def closest(length: float, lengths: Sequence[float]) -> float:
+    """Give the length that is closest to another; of two as close, the shorter."""
+    return min(lengths, key=lambda other: (abs(other - length), other))
+
+
 def ngrams(tokens: Sequence[str], n: int) -> list[tuple[str, ...]]:
     """List the runs of n tokens, in order, with repetitions."""
     return list(zip(*(tokens[start:] for start in range(n)), strict=False))

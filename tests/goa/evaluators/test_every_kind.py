@@ -12,7 +12,10 @@ from goa.evaluators.bleu import BleuSettings
 from goa.evaluators.chrf import ChrfSettings
 from goa.evaluators.contract import Evaluator, checked_score
 from goa.evaluators.distinct import DistinctSettings
+from goa.evaluators.format import FormatSettings
+from goa.evaluators.length import LengthSettings
 from goa.evaluators.mix import MixPartSettings, MixSettings
+from goa.evaluators.repetition import RepetitionSettings
 from goa.evaluators.rouge import RougeSettings
 from goa.evaluators.rule import RuleSettings
 from goa.evaluators.table import Rewarding, build_evaluator
@@ -29,6 +32,11 @@ KINDS: dict[str, Rewarding] = {
     "rougeLsum": RougeSettings(variant="rougeLsum", measure="recall"),
     "rule": RuleSettings(against="both"),
     "distinct": DistinctSettings(),
+    "repetition": RepetitionSettings(),
+    "length": LengthSettings(tolerance=0.1),
+    "length_of_source": LengthSettings(against="source", ratio=0.5),
+    "format": FormatSettings(pattern=r"\\P{Cc}*", contains=["a"], excludes=["é"], valid_json=True),
+    "format_share": FormatSettings(contains=["A", "ß"], ignore_case=True, pays="share"),
     "mix": MixSettings(
         kind="mix",
         parts={
@@ -60,7 +68,9 @@ examples = st.builds(
 )
 batches = st.lists(st.builds(Sample, example=examples, candidate=texts), max_size=5)
 
-REFERRING = [kind for kind in KINDS if kind != "distinct"]
+ALONE = ("distinct", "repetition", "length_of_source", "format", "format_share")
+"""What does not look at references."""
+REFERRING = [kind for kind in KINDS if kind not in ALONE]
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
@@ -114,7 +124,7 @@ def test_the_corpus_score_of_any_text_is_in_the_unit_interval(kind: str) -> None
     hold()
 
 
-@pytest.mark.parametrize("kind", REFERRING)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "distinct"])
 def test_statistics_of_a_segment_do_not_hang_on_the_others(kind: str, samples) -> None:
     evaluator = build(kind)
     apart = np.concatenate([evaluator.statistics(samples[:5]), evaluator.statistics(samples[5:])])
