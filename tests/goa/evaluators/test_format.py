@@ -14,6 +14,7 @@ from goa.evaluators.format import Format, FormatSettings, is_json
         ("Oh dear Ann, yes.", {"pattern": r"Dear \w+, .*"}, 0.0),
         ("dear ann, yes.", {"pattern": r"Dear \w+, .*"}, 0.0),
         ("dear ann, yes.", {"pattern": r"Dear \w+, .*", "ignore_case": True}, 1.0),
+        ("Dear Ann", {"pattern": "Dear"}, 0.0),
         ("yes and no", {"contains": ["yes", "no"]}, 1.0),
         ("yes and", {"contains": ["yes", "no"]}, 0.0),
         ("yes and", {"contains": ["yes", "no"], "pays": "share"}, 1 / 2),
