@@ -7,11 +7,14 @@ line below, and its test.
 from goa.evaluators.bleu import BleuSettings
 from goa.evaluators.chrf import ChrfSettings
 from goa.evaluators.distinct import DistinctSettings
+from goa.evaluators.diversity import DiversitySettings
 from goa.evaluators.format import FormatSettings
 from goa.evaluators.length import LengthSettings
+from goa.evaluators.relevance import RelevanceSettings
 from goa.evaluators.repetition import RepetitionSettings
 from goa.evaluators.rouge import RougeSettings
 from goa.evaluators.rule import RuleSettings
+from goa.evaluators.sentiment import SentimentConsistencySettings
 from goa.evaluators.ter import TerSettings
 
 Single = (
@@ -20,6 +23,9 @@ Single = (
     | TerSettings
     | RougeSettings
     | RuleSettings
+    | RelevanceSettings
+    | DiversitySettings
+    | SentimentConsistencySettings
     | DistinctSettings
     | RepetitionSettings
     | LengthSettings

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from goa.evaluators.relevance import Profile, cosine
+from goa.evaluators.relevance import Profile, RelevanceSettings, cosine
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,14 @@ def test_chinese_texts_share_what_they_share() -> None:
 
 def test_an_empty_text_is_similar_to_nothing() -> None:
     assert Profile.of("...").similarity(Profile.of("")) == 0.0
+
+
+def test_a_candidate_is_held_against_references_source_or_both(make_sample) -> None:
+    sample = make_sample("red horses run", "red horses run", "no", source="nothing alike")
+    found = {
+        against: RelevanceSettings(against=against).build("r").score([sample]).values[0]
+        for against in ("references", "source", "both")
+    }
+    assert found["references"] == pytest.approx(1.0)
+    assert found["source"] < 0.2
+    assert found["both"] == pytest.approx((found["references"] + found["source"]) / 2)

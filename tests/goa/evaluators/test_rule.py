@@ -4,7 +4,7 @@ import pytest
 
 from goa import __version__
 from goa.errors import SettingsError
-from goa.evaluators.rule import Rule, RuleSettings, diversity, weighted_mean
+from goa.evaluators.rule import Rule, RuleSettings, weighted_mean
 from goa.settings import validate
 
 WEIGHTS = {"a": 0.5, "b": 0.2, "c": 0.3}
@@ -46,8 +46,9 @@ def test_a_part_that_applies_but_has_no_weight_gives_no_value() -> None:
         ("", 0.0),
     ],
 )
-def test_diversity_is_as_worked_by_hand(text: str, expected: float) -> None:
-    assert diversity(text.split(), max_order=2) == pytest.approx(expected, abs=1e-15)
+def test_diversity_is_as_worked_by_hand(text: str, expected: float, make_sample) -> None:
+    found = parts(make_sample(text, "x"), max_order=2)["diversity"]
+    assert found == pytest.approx(expected, abs=1e-15)
 
 
 def test_sentiment_consistency_is_as_worked_by_hand(make_sample) -> None:
