@@ -123,8 +123,10 @@ def test_bad_settings_stop_a_run_before_anything_is_made(toy, monkeypatch) -> No
 
 def test_an_interrupt_ends_everything_with_exit_code_130(toy) -> None:
     toy.tell("prepare", "hang")
+    # A shell starts what runs in its background deaf to interrupts, and children inherit that.
     code = """
-import sys, types
+import signal, sys, types
+signal.signal(signal.SIGINT, signal.default_int_handler)
 module = types.ModuleType("goa.config")
 module.check = lambda path: types.SimpleNamespace(run=types.SimpleNamespace(slots=2))
 sys.modules["goa.config"] = module
