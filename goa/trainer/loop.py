@@ -13,6 +13,7 @@ from goa.policies.sharding import gathered, is_sharded, own_part, spread_like
 from goa.trainer.anchor import Anchor
 from goa.trainer.collapse import find_collapse
 from goa.trainer.contract import Phase, TrainingState, Watcher
+from goa.trainer.diagnostics import Totals, add
 from goa.trainer.optimiser import Optimiser, head_parameters
 from goa.trainer.team import Team
 from goa.trainer.update import NotFiniteError
@@ -220,12 +221,10 @@ class _Means:
     """Averages diagnostics between two looks."""
 
     def __init__(self) -> None:
-        self._totals: dict[str, tuple[float, float]] = {}
+        self._totals: Totals = {}
 
-    def add(self, values: Mapping[str, tuple[float, float]]) -> None:
-        for name, (value, weight) in values.items():
-            total = self._totals.get(name, (0.0, 0.0))
-            self._totals[name] = (total[0] + value, total[1] + weight)
+    def add(self, values: Totals) -> None:
+        add(self._totals, values)
 
     def note(self) -> str:
         """Say the reward, or else the loss, in a few words."""
