@@ -1,6 +1,7 @@
 """What every evaluator and every metric keeps to, and the one place that holds them to it."""
 
 import math
+import numbers
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from goa import __version__
-from goa.errors import EvaluatorError, excerpt
+from goa.errors import EvaluatorError, excerpt, first_line
 from goa.records import Example, Sample, Scores
 from goa.settings import Settings
 
@@ -51,6 +52,11 @@ class Evaluator(Metric):
     Unless a subclass knows better (BLEU does), the corpus score is the mean over the samples the
     evaluator applies to. Callers score through :func:`checked_score`.
     """
+
+    reads_batch: bool = False
+    """Whether a score hangs on the other samples of the same call, and on how often one occurs."""
+    draws: bool = False
+    """Whether equal samples may have different scores: the evaluator draws at random."""
 
     @abstractmethod
     def score(self, samples: Sequence[Sample]) -> Scores:
@@ -113,29 +119,77 @@ def pair_samples(examples: Sequence[Example], candidates: Sequence[str]) -> list
 
 
 def checked_score(evaluator: Evaluator, samples: Sequence[Sample]) -> Scores:
-    """Score N samples, equal ones once, and hold the evaluator to its contract.
+    """Score N samples and hold the evaluator to its contract; equal ones are scored once.
+
+    Evaluators that read the batch, or draw, see every sample.
 
     Raises:
-        EvaluatorError: an example has no reference, or a column of the scores has not one entry a
-            sample, or an entry is neither None nor a finite number in [0, 1] (values that rounding
-            pushed out by 1e-9 at most are put back).
+        EvaluatorError: an example has no reference, or the evaluator fails, or a column of the
+            scores has not one entry a sample, or an entry is neither None nor a finite number in
+            [0, 1] (values that rounding pushed out by 1e-9 at most are put back).
     """
+    if evaluator.reads_batch or evaluator.draws:
+        _check_references(evaluator, samples)
+        return _checked(evaluator, samples)
     rows = {sample: row for row, sample in enumerate(dict.fromkeys(samples))}
     distinct = list(rows)
-    for sample in distinct:
-        if not sample.example.references:
-            raise EvaluatorError(f"evaluator {evaluator.name}: {_show(sample)} has no reference")
-    scores = evaluator.score(distinct)
+    _check_references(evaluator, distinct)
+    scores = _checked(evaluator, distinct)
     order = [rows[sample] for sample in samples]
+    return Scores(
+        values=tuple(scores.values[row] for row in order),
+        parts={part: tuple(column[row] for row in order) for part, column in scores.parts.items()},
+    )
 
-    def lay_out(column: Sequence[float | None], of: str) -> tuple[float | None, ...]:
-        checked = _check_column(column, distinct, f"evaluator {evaluator.name}{of}")
-        return tuple(checked[row] for row in order)
+
+def show(sample: Sample) -> str:
+    """Name a sample in a message."""
+    return f"example {sample.example.id!r}, candidate {excerpt(sample.candidate, 80)!r}"
+
+
+def _check_references(evaluator: Evaluator, samples: Sequence[Sample]) -> None:
+    for sample in samples:
+        if not sample.example.references:
+            raise EvaluatorError(f"evaluator {evaluator.name}: {show(sample)} has no reference")
+
+
+def _checked(evaluator: Evaluator, samples: Sequence[Sample]) -> Scores:
+    try:
+        scores = evaluator.score(samples)
+    except EvaluatorError:
+        raise
+    except Exception as error:
+        raise EvaluatorError(
+            f"evaluator {evaluator.name}: {_culprit(evaluator, samples)}: "
+            f"{type(error).__name__}: {first_line(error)}"
+        ) from error
+
+    def check(column: Sequence[float | None], of: str) -> tuple[float | None, ...]:
+        return tuple(_check_column(column, samples, f"evaluator {evaluator.name}{of}"))
 
     return Scores(
-        values=lay_out(scores.values, ""),
-        parts={part: lay_out(column, f", {part}") for part, column in scores.parts.items()},
+        values=check(scores.values, ""),
+        parts={part: check(column, f", {part}") for part, column in scores.parts.items()},
     )
+
+
+def _culprit(evaluator: Evaluator, samples: Sequence[Sample]) -> str:
+    """Find the sample that a failing evaluator fails on by itself, halving the batch."""
+    suspects = [] if evaluator.reads_batch else list(samples)
+    while len(suspects) > 1:
+        half = suspects[: len(suspects) // 2]
+        suspects = half if _fails(evaluator, half) else suspects[len(half) :]
+    if suspects and _fails(evaluator, suspects):
+        return show(suspects[0])
+    return f"a batch of {len(samples)} samples"
+
+
+def _fails(evaluator: Evaluator, samples: Sequence[Sample]) -> bool:
+    try:
+        evaluator.score(samples)
+    except Exception:  # the error of the whole batch is the one that is told
+        return True
+    return False
 
 
 def _check_column(
@@ -150,13 +204,11 @@ def _check_column(
 
 
 def _check_value(value: float, sample: Sample, who: str) -> float:
+    if not isinstance(value, numbers.Real):
+        raise EvaluatorError(f"{who}: gave {excerpt(repr(value))}, no number, to {show(sample)}")
     if not math.isfinite(value) or not -_ROUNDING <= value <= 1 + _ROUNDING:
-        raise EvaluatorError(f"{who}: gave {value!r}, which is not in [0, 1], to {_show(sample)}")
-    return min(1.0, max(0.0, value))
-
-
-def _show(sample: Sample) -> str:
-    return f"example {sample.example.id!r}, candidate {excerpt(sample.candidate, 80)!r}"
+        raise EvaluatorError(f"{who}: gave {value!r}, which is not in [0, 1], to {show(sample)}")
+    return min(1.0, max(0.0, float(value)))
 
 
 def _version(library: str) -> str:

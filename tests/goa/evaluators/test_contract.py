@@ -63,6 +63,44 @@ def test_a_part_outside_the_unit_interval_is_named() -> None:
         checked_score(broken, write("a"))
 
 
+def test_a_value_that_is_no_number_is_an_error() -> None:
+    with pytest.raises(EvaluatorError, match=r"scripted: gave 'high', no number, to example 'e7'"):
+        checked_score(give("high"), write("a"))  # type: ignore[arg-type]
+
+
+def fail_on(candidate: str) -> Callable[[Sequence[Sample]], Scores]:
+    def answer(samples: Sequence[Sample]) -> Scores:
+        if candidate in [sample.candidate for sample in samples]:
+            raise KeyError("lexicon")
+        return Scores(values=(0.5,) * len(samples))
+
+    return answer
+
+
+@pytest.mark.parametrize("bad", ["a", "c", "e"])
+def test_an_evaluator_that_fails_is_named_with_the_sample_it_fails_on(bad: str) -> None:
+    message = f"evaluator scripted: example 'e7', candidate '{bad}': KeyError: 'lexicon'"
+    with pytest.raises(EvaluatorError, match=f"^{message}$"):
+        checked_score(Scripted(fail_on(bad)), write("a", "b", "c", "d", "e"))
+
+
+def test_an_evaluator_that_fails_on_a_batch_alone_is_named_with_the_batch() -> None:
+    def answer(samples: Sequence[Sample]) -> Scores:
+        if len(samples) > 1:
+            raise MemoryError("too many")
+        return Scores(values=(0.5,))
+
+    with pytest.raises(EvaluatorError, match="a batch of 3 samples: MemoryError: too many"):
+        checked_score(Scripted(answer), write("a", "b", "c"))
+
+
+@pytest.mark.parametrize("trait", ["reads_batch", "draws"])
+def test_what_hangs_on_the_batch_or_on_chance_sees_every_sample(trait: str) -> None:
+    evaluator = give(0.1, 0.2)
+    setattr(evaluator, trait, True)
+    assert checked_score(evaluator, write("a", "a")).values == (0.1, 0.2)
+
+
 def test_rounding_is_put_back_into_the_unit_interval() -> None:
     assert checked_score(give(1 + 1e-12, -1e-12), write("a", "b")).values == (1.0, 0.0)
 
