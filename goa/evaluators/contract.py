@@ -15,6 +15,7 @@ from goa.records import Example, Sample, Scores
 from goa.settings import Settings
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 CACHED_TEXTS = 4096
 """How many references (or examples' references) an evaluator remembers the preparation of."""
@@ -131,15 +132,31 @@ def checked_score(evaluator: Evaluator, samples: Sequence[Sample]) -> Scores:
     if evaluator.reads_batch or evaluator.draws:
         _check_references(evaluator, samples)
         return _checked(evaluator, samples)
-    rows = {sample: row for row, sample in enumerate(dict.fromkeys(samples))}
-    distinct = list(rows)
+    distinct, order = _distinct(samples)
     _check_references(evaluator, distinct)
     scores = _checked(evaluator, distinct)
-    order = [rows[sample] for sample in samples]
     return Scores(
         values=tuple(scores.values[row] for row in order),
         parts={part: tuple(column[row] for row in order) for part, column in scores.parts.items()},
     )
+
+
+def _distinct(samples: Sequence[Sample]) -> tuple[list[Sample], list[int]]:
+    """List each sample once, and say where each of all samples stands in that list."""
+    distinct: list[Sample] = []
+    order: list[int] = []
+    by_identity: dict[int, dict[str, int]] = {}  # an example is hashed once, not for each candidate
+    by_example: dict[Example, dict[str, int]] = {}
+    for sample in samples:
+        rows = by_identity.get(id(sample.example))
+        if rows is None:
+            rows = by_example.setdefault(sample.example, {})
+            by_identity[id(sample.example)] = rows
+        row = rows.setdefault(sample.candidate, len(distinct))
+        if row == len(distinct):
+            distinct.append(sample)
+        order.append(row)
+    return distinct, order
 
 
 def show(sample: Sample) -> str:
@@ -197,6 +214,8 @@ def _check_column(
 ) -> list[float | None]:
     if len(column) != len(samples):
         raise EvaluatorError(f"{who}: gave {len(column)} scores for {len(samples)} samples")
+    if all(type(value) is float and 0 <= value <= 1 for value in column):
+        return list(column)  # the same as below, for what nearly always comes, in less time
     return [
         value if value is None else _check_value(value, sample, who)
         for value, sample in zip(column, samples, strict=True)

@@ -1,10 +1,15 @@
 """Translation edit rate (Snover et al., 2006), as sacrebleu computes it, turned upside down."""
 
-from typing import Literal
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Literal
 
+import numpy as np
 from pydantic import Field
 
-from goa.evaluators.segments import SegmentEvaluator, sacrebleu_signature
+from goa.evaluators.contract import CACHED_TEXTS, Evaluator, FloatArray, as_statistics
+from goa.evaluators.sacrebleu_signature import sacrebleu_signature
+from goa.records import Sample, Scores
 from goa.settings import Settings
 
 
@@ -27,31 +32,56 @@ class TerSettings(Settings):
         return Ter(name, self)
 
 
-class Ter(SegmentEvaluator):
+class Ter(Evaluator):
     """1 - min(1, edits / reference words): 1 without an edit, 0 from TER 100 on.
 
     Equals 1 - TER/100 of sacrebleu for sentence and corpus, as far as TER stays below 100 and texts
     stay below ``max_words`` words. Two empty texts score 1.
-    """
 
-    num_statistics = 2
+    It calls the steps between which sacrebleu's ``sentence_score`` and ``corpus_score`` would
+    prepare every reference afresh. They carry a leading underscore there, so the bound on
+    sacrebleu's version and the tests of agreement guard them.
+    """
 
     def __init__(self, name: str, settings: TerSettings) -> None:
         # Here, not above: checking settings should not wait for sacrebleu.
         from sacrebleu.metrics.ter import TER  # noqa: PLC0415
 
-        metric = TER(
+        self._metric = TER(
             normalized=settings.normalized,
             no_punct=settings.no_punct,
             asian_support=settings.asian_support,
             case_sensitive=settings.case_sensitive,
         )
-        super().__init__(name, metric, metric)
+        self.name = name
+        self.signature = sacrebleu_signature("1-TER", self._metric, max_words=settings.max_words)
         self._max_words = settings.max_words
-        self.signature = sacrebleu_signature("1-TER", metric, max_words=settings.max_words)
+        self._prepare = lru_cache(maxsize=CACHED_TEXTS)(self._prepare_references)
 
-    def _to_unit(self, percent: float) -> float:
+    def score(self, samples: Sequence[Sample]) -> Scores:
+        """Score each sample by itself."""
+        return Scores(values=tuple(self._value(self._count(sample)) for sample in samples))
+
+    def statistics(self, samples: Sequence[Sample]) -> FloatArray:
+        """Give sacrebleu's segment statistics, edits and mean words of the references: [N, 2]."""
+        return as_statistics([self._count(sample) for sample in samples], 2)
+
+    def corpus(self, sums: FloatArray) -> FloatArray:
+        """Score summed statistics [..., 2] as sacrebleu's corpus score does, turned upside down."""
+        values = [self._value(row) for row in sums.reshape(-1, 2).tolist()]
+        return np.asarray(values, dtype=np.float64).reshape(sums.shape[:-1])
+
+    def _value(self, statistics: list[float]) -> float:
+        percent: float = self._metric._compute_score_from_stats(statistics).score
         return 1 - min(1.0, percent / 100)
 
+    def _count(self, sample: Sample) -> list[float]:
+        candidate = self._preprocess(sample.candidate)
+        prepared = self._prepare(sample.example.references)
+        return list(self._metric._compute_segment_statistics(candidate, prepared))
+
     def _preprocess(self, text: str) -> str:
-        return " ".join(super()._preprocess(text).split()[: self._max_words])
+        return " ".join(self._metric._preprocess_segment(text).split()[: self._max_words])
+
+    def _prepare_references(self, references: tuple[str, ...]) -> dict[str, Any]:
+        return self._metric._extract_reference_info([self._preprocess(r) for r in references])

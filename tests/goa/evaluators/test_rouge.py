@@ -98,6 +98,6 @@ def test_other_scripts_score_zero_as_they_do_in_rouge_score(make_sample) -> None
 
 def test_the_signature_names_every_setting_and_the_library() -> None:
     assert Rouge("rouge", RougeSettings(stemming=True)).signature == (
-        "rouge|variant:rougeL|measure:fmeasure|stemming:yes|references:max"
-        f"|version:rouge-score-{version('rouge-score')}"
+        "rouge|variant:rougeL|measure:fmeasure|stemming:yes|tokenizer:rouge|references:max"
+        f"|version:rouge-score-{version('rouge-score')},nltk-{version('nltk')}"
     )
