@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from goa.data.settings import DataSettings
 from goa.decoding.settings import GenerateSettings
 from goa.evaluation.settings import EvaluateSettings
+from goa.evaluators.scoring import ScoringSettings
 from goa.evaluators.table import EvaluatorName, EvaluatorSettings
 from goa.policies.settings import ComputeSettings, PolicySettings
 from goa.report.settings import CompareSettings
@@ -35,6 +36,7 @@ class Params(Settings):
     policy: PolicySettings
     pretrain: PretrainSettings
     generate: GenerateSettings
+    scoring: ScoringSettings = ScoringSettings()
     evaluators: dict[EvaluatorName, EvaluatorSettings] = Field(min_length=1)
     """What policies are trained on, by name: each has its score, finetune and evaluate stage."""
     finetune: FinetuneSettings

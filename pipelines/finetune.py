@@ -1,12 +1,14 @@
 """Stage ``finetune@E``: raise the expected score that evaluator E gives the policy's outputs."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from goa.data.corpus import open_split
 from goa.decoding.settings import GenerateSettings
-from goa.evaluators.table import EvaluatorName, EvaluatorSettings, build_evaluator
+from goa.evaluators.scoring import ScoringSettings
+from goa.evaluators.table import EvaluatorName, EvaluatorSettings
 from goa.policies.adapter import add_adapter, merge_adapter
 from goa.policies.compute import set_up, use_device
 from goa.policies.policy import Policy
@@ -21,6 +23,7 @@ from goa.trainer.loop import Trainer
 from goa.trainer.phases import Materials, make_phases
 from goa.trainer.team import join_team
 from pipelines.launch import local_rank, team_size
+from pipelines.scoring import Build, open_scoring
 from pipelines.stage import PARAMS, Stage, open_stage, stage_argument
 from pipelines.training import save_training, train, trained_policy
 
@@ -39,9 +42,15 @@ def finetune(stage: Stage, name: str) -> None:
         seed=int,
         compute=ComputeSettings,
         generate=GenerateSettings,
+        scoring=ScoringSettings,
         evaluators=dict[EvaluatorName, EvaluatorSettings],
         finetune=FinetuneSettings,
     )
+    with open_scoring(params.scoring) as build:
+        _finetune(stage, name, params, build)
+
+
+def _finetune(stage: Stage, name: str, params: Any, build: Build) -> None:
     settings: FinetuneSettings = params.finetune
     first = settings.resolved()[0].settings
     first.check_pool(params.generate)
@@ -63,7 +72,8 @@ def finetune(stage: Stage, name: str) -> None:
         policy.shard(device, team.size)
         if settings.adapter is None:
             anchor.shard(device, team.size)
-    evaluator = build_evaluator(name, params.evaluators[name])
+    evaluator = build(name, params.evaluators[name])
+    drops = params.scoring.unscored == "drop"
     corpus = open_split(Path("out/data"), "train")
     choice = PoolChoice(
         strategy=params.generate.names(first.pool_kind)[0],
@@ -71,6 +81,7 @@ def finetune(stage: Stage, name: str) -> None:
         num_sources=settings.sources_per_round,
         seed=params.seed,
         keeps_silent=first.keeps_silent_sources,
+        drops=drops,
         fewest=team.size,
     )
     materials = Materials(
@@ -84,6 +95,8 @@ def finetune(stage: Stage, name: str) -> None:
         ),
         seed=params.seed,
         team=team,
+        build=build,
+        drops=drops,
     )
     trainer = Trainer(policy, make_phases(settings, materials), anchor, team)
     num_rounds = sum(phase.settings.rounds for phase in settings.resolved())

@@ -13,10 +13,12 @@ from goa.data.corpus import open_split
 from goa.data.pool import Candidate, Reward, read_pool, read_rewards, write_rewards
 from goa.errors import DataError
 from goa.evaluators.contract import Evaluator, checked_score
-from goa.evaluators.table import EvaluatorName, EvaluatorSettings, build_evaluator
+from goa.evaluators.scoring import ScoringSettings
+from goa.evaluators.table import EvaluatorName, EvaluatorSettings
 from goa.records import Example, Sample
 from goa.settings import read_sections
 from goa.tracking.progress import Task
+from pipelines.scoring import open_scoring
 from pipelines.stage import PARAMS, Stage, open_stage, stage_argument
 
 POOL = Path("out/pool.parquet")
@@ -32,8 +34,15 @@ def main() -> None:
 
 def score_pool(stage: Stage, name: str) -> None:
     """Score every candidate of the pool, in the pool's order, and summarise."""
-    params = read_sections(PARAMS, evaluators=dict[EvaluatorName, EvaluatorSettings])
-    evaluator = build_evaluator(name, params.evaluators[name])
+    params = read_sections(
+        PARAMS, scoring=ScoringSettings, evaluators=dict[EvaluatorName, EvaluatorSettings]
+    )
+    with open_scoring(params.scoring) as build:
+        _score_pool(stage, build(name, params.evaluators[name]))
+
+
+def _score_pool(stage: Stage, evaluator: Evaluator) -> None:
+    name = evaluator.name
     corpus = open_split(Path("out/data"), "train")
     rewards = Path(f"out/rewards/{name}.parquet")
     num_candidates, started = _count_rows(POOL), time.perf_counter()

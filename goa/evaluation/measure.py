@@ -101,8 +101,7 @@ def _gather(metric: Metric, samples: Sequence[Sample]) -> Iterator[_Gathered]:
         return
     scores = checked_score(metric, samples)
     # The statistics of an evaluator that averages are its values: scoring again would be waste.
-    averages = type(metric).statistics is Evaluator.statistics
-    statistics = applicable(scores.values) if averages else metric.statistics(samples)
+    statistics = applicable(scores.values) if metric.averages else metric.statistics(samples)
     yield _Gathered(metric=metric, statistics=statistics, values=_as_array(scores.values))
     for part, column in scores.parts.items():
         yield _Gathered(

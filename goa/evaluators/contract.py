@@ -3,7 +3,7 @@
 import math
 import numbers
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 import numpy as np
@@ -67,6 +67,18 @@ class Evaluator(Metric):
             EvaluatorError: a sample cannot be scored.
         """
 
+    def begin(self, samples: Sequence[Sample]) -> Callable[[], Scores]:
+        """Begin to score N samples; the function that is given finishes, and gives the scores.
+
+        What scores elsewhere than in this thread is at work in between.
+        """
+        return lambda: self.score(samples)
+
+    @property
+    def averages(self) -> bool:
+        """Say whether the corpus score is the mean of the samples' scores."""
+        return type(self).statistics is Evaluator.statistics
+
     def statistics(self, samples: Sequence[Sample]) -> FloatArray:
         """Give the value, and whether there is one, of each sample: [N, 2]."""
         return applicable(checked_score(self, samples).values)
@@ -129,16 +141,30 @@ def checked_score(evaluator: Evaluator, samples: Sequence[Sample]) -> Scores:
             scores has not one entry a sample, or an entry is neither None nor a finite number in
             [0, 1] (values that rounding pushed out by 1e-9 at most are put back).
     """
+    return begin_score(evaluator, samples)()
+
+
+def begin_score(evaluator: Evaluator, samples: Sequence[Sample]) -> Callable[[], Scores]:
+    """Begin what :func:`checked_score` does; the function that is given finishes it."""
     if evaluator.reads_batch or evaluator.draws:
-        _check_references(evaluator, samples)
-        return _checked(evaluator, samples)
-    distinct, order = _distinct(samples)
-    _check_references(evaluator, distinct)
-    scores = _checked(evaluator, distinct)
-    return Scores(
-        values=tuple(scores.values[row] for row in order),
-        parts={part: tuple(column[row] for row in order) for part, column in scores.parts.items()},
-    )
+        distinct, order = list(samples), list(range(len(samples)))
+    else:
+        distinct, order = _distinct(samples)
+    for sample in distinct:
+        if not sample.example.references:
+            raise EvaluatorError(f"evaluator {evaluator.name}: {show(sample)} has no reference")
+    finish = evaluator.begin(distinct)
+
+    def give() -> Scores:
+        scores = _checked(evaluator, distinct, finish)
+        return Scores(
+            values=tuple(scores.values[row] for row in order),
+            parts={
+                part: tuple(column[row] for row in order) for part, column in scores.parts.items()
+            },
+        )
+
+    return give
 
 
 def _distinct(samples: Sequence[Sample]) -> tuple[list[Sample], list[int]]:
@@ -164,15 +190,11 @@ def show(sample: Sample) -> str:
     return f"example {sample.example.id!r}, candidate {excerpt(sample.candidate, 80)!r}"
 
 
-def _check_references(evaluator: Evaluator, samples: Sequence[Sample]) -> None:
-    for sample in samples:
-        if not sample.example.references:
-            raise EvaluatorError(f"evaluator {evaluator.name}: {show(sample)} has no reference")
-
-
-def _checked(evaluator: Evaluator, samples: Sequence[Sample]) -> Scores:
+def _checked(
+    evaluator: Evaluator, samples: Sequence[Sample], finish: Callable[[], Scores]
+) -> Scores:
     try:
-        scores = evaluator.score(samples)
+        scores = finish()
     except EvaluatorError:
         raise
     except Exception as error:

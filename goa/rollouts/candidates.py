@@ -11,6 +11,7 @@ from torch.nn.functional import pad
 from goa.data.noise import SourceNoiseSettings, noised
 from goa.decoding.generation import GREEDY, Candidates, generate
 from goa.decoding.settings import StrategySettings
+from goa.errors import EvaluatorError
 from goa.evaluators.contract import Evaluator
 from goa.policies.policy import Policy
 from goa.policies.tokens import Tokens
@@ -18,7 +19,7 @@ from goa.randomness import generator
 from goa.records import Example
 from goa.rollouts.credits import reward_gains
 from goa.rollouts.references import references_of
-from goa.rollouts.rewards import describe_rewards, reward
+from goa.rollouts.rewards import begin_reward, describe_rewards, reward
 from goa.rollouts.rollout import Rollout
 
 
@@ -36,6 +37,8 @@ class RolloutNeeds:
     """What each token earned."""
     prefix_share: Callable[[int], float] | None = None
     """Share of the reference's tokens that candidates begin with, by round."""
+    drops: bool = False
+    """Whether sources are left out for which something cannot be scored; else that is an error."""
     noise: SourceNoiseSettings | None = None
     """What is wrong in some of the sources that the policy reads; evaluators see them as they
     were."""
@@ -65,13 +68,16 @@ class CandidateWriter:
             index: the round.
 
         Raises:
-            EvaluatorError: the evaluator does not apply to a candidate, or broke its contract.
+            EvaluatorError: the evaluator does not apply to a candidate, or broke its contract; or,
+                where such sources are left out, none is left.
         """
         sources = self.policy.tokenize_sources(self._as_read(examples, seed))
         keys = [example.id for example in examples]
         prefixes = self._prefixes(examples, seed, index)
         candidates = generate(self.policy, sources, self.strategy, seed, keys, prefixes)
-        rewards, parts = reward(self.evaluator, examples, candidates.texts)
+        finish = begin_reward(self.evaluator, examples, candidates.texts, drops=self.needs.drops)
+        greedy_rewards = self._greedy_rewards(examples, sources) if self.needs.greedy else None
+        rewards, parts = finish()
         reward_tensor = torch.tensor(rewards, device=self.policy.device)
         rollout = Rollout(
             sources=sources,
@@ -79,7 +85,7 @@ class CandidateWriter:
             mask=candidates.mask,
             log_probs=candidates.log_probs,
             rewards=reward_tensor,
-            greedy_rewards=self._greedy_rewards(examples, sources) if self.needs.greedy else None,
+            greedy_rewards=greedy_rewards,
             prefix_mask=None if prefixes is None else _covered(prefixes, candidates.mask),
             diagnostics=parts | _describe(candidates) | describe_rewards(reward_tensor),
         )
@@ -111,15 +117,28 @@ class CandidateWriter:
             if self.needs.references:
                 rollout = replace(rollout, references=references)
         if self.needs.credits:
-            gains = reward_gains(self.policy, self.evaluator, examples, rollout)
+            gains = reward_gains(
+                self.policy, self.evaluator, examples, rollout, drops=self.needs.drops
+            )
             rollout = replace(rollout, credits=gains)
-        return rollout
+        return self._scored_part(rollout) if self.needs.drops else rollout
+
+    def _scored_part(self, rollout: Rollout) -> Rollout:
+        """Leave out the sources for which something has no reward, and count them."""
+        scored = rollout.scored_mask
+        if not scored.any():
+            raise EvaluatorError(
+                f"evaluator {self.evaluator.name}: not one of {len(rollout)} sources could be "
+                "scored whole; look at the evaluator"
+            )
+        dropped = {"dropped_sources": float((~scored).sum())}
+        return replace(rollout[scored], diagnostics={**rollout.diagnostics, **dropped})
 
     def _greedy_rewards(self, examples: Sequence[Example], sources: Tokens) -> Tensor:
         """Score the policy's greedy outputs, [B]."""
         strategy = GREEDY.model_copy(update={"max_tokens": self.strategy.max_tokens})
         greedy = generate(self.policy, sources, strategy, 0, [example.id for example in examples])
-        rewards, _ = reward(self.evaluator, examples, greedy.texts)
+        rewards, _ = reward(self.evaluator, examples, greedy.texts, drops=self.needs.drops)
         return torch.tensor(rewards, device=self.policy.device).squeeze(1)
 
     def _prefixes(self, examples: Sequence[Example], seed: int, index: int) -> Tokens | None:
@@ -137,7 +156,8 @@ class CandidateWriter:
         """Give references rewards and log-probs, as candidates have them."""
         ids = zip(references.tokens[:, 0].tolist(), references.mask[:, 0].tolist(), strict=True)
         texts = self.policy.texts([list(itertools.compress(row, mask)) for row, mask in ids])
-        rewards, _ = reward(self.evaluator, examples, [[text] for text in texts])
+        each = [[text] for text in texts]
+        rewards, _ = reward(self.evaluator, examples, each, drops=self.needs.drops)
         scores = self.policy.score(references.sources, references.tokens, references.mask)
         return replace(
             references,

@@ -13,7 +13,12 @@ from goa.rollouts.rollout import Rollout
 
 
 def reward_gains(
-    policy: Policy, evaluator: Evaluator, examples: Sequence[Example], rollout: Rollout
+    policy: Policy,
+    evaluator: Evaluator,
+    examples: Sequence[Example],
+    rollout: Rollout,
+    *,
+    drops: bool = False,
 ) -> Tensor:
     """Score every prefix of every candidate; give what each token added, [B, K, T].
 
@@ -25,7 +30,8 @@ def reward_gains(
         EvaluatorError: the evaluator has no score for a prefix.
     """
     lengths = rollout.mask.sum(dim=-1).tolist()
-    rewards, _ = reward(evaluator, examples, _prefix_texts(policy, rollout, lengths))
+    texts = _prefix_texts(policy, rollout, lengths)
+    rewards, _ = reward(evaluator, examples, texts, drops=drops)
     credits = torch.zeros(rollout.mask.shape, device=rollout.mask.device)
     for source, (counts, reached) in enumerate(zip(lengths, rewards, strict=True)):
         start = 0

@@ -34,6 +34,8 @@ class PoolChoice:
     """Of the choice among the sources that carry signal."""
     keeps_silent: bool = False
     """Whether the choice is among all sources instead."""
+    drops: bool = False
+    """Whether sources are left out of which a candidate has no reward; else that is an error."""
     fewest: int = 1
     """How many sources there must be: one for each process."""
 
@@ -115,6 +117,8 @@ def _groups(pool: Path, rewards: Path, choice: PoolChoice) -> Iterator[_Group]:
     for candidates, scored in itertools.zip_longest(
         read_pool(pool), read_rewards(rewards), fillvalue=nothing
     ):
+        if choice.drops and any(row.reward is None for row in scored):
+            continue
         by_place = {_place(row): _earned(row, rewards) for row in scored}
         if by_place.keys() != {_place(candidate) for candidate in candidates}:
             at = [*candidates, *scored][0].example_id

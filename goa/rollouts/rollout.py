@@ -82,6 +82,15 @@ class Rollout:
         return self.rewards.amax(dim=1) > self.rewards.amin(dim=1)
 
     @property
+    def scored_mask(self) -> Tensor:
+        """[B] bool, False where something that a source is learnt from has no reward."""
+        mask = torch.ones(len(self), dtype=torch.bool, device=self.mask.device)
+        for values in (self.rewards, self.greedy_rewards, self.credits):
+            if values is not None:
+                mask &= ~values.isnan().view(len(self), -1).any(dim=1)
+        return mask
+
+    @property
     def distinct_mask(self) -> Tensor:
         """[B, K] bool, False where an earlier candidate of the source has the same tokens."""
         tokens = self.tokens.masked_fill(~self.mask, -1)

@@ -6,7 +6,7 @@ from functools import partial
 
 from goa.data.corpus import Corpus
 from goa.evaluators.contract import Evaluator
-from goa.evaluators.table import build_evaluator
+from goa.evaluators.table import Rewarding, build_evaluator
 from goa.policies.policy import Policy
 from goa.randomness import derive_seed
 from goa.rollouts.candidates import CandidateWriter, RolloutNeeds
@@ -19,7 +19,7 @@ from goa.trainer.contract import Learner, Phase
 from goa.trainer.evolution import Evolution, EvolutionSettings
 from goa.trainer.finetuning import FinetuneSettings, ResolvedPhase
 from goa.trainer.perturbation import Perturbation
-from goa.trainer.reward_validation import RewardValidation
+from goa.trainer.reward_validation import Look, RewardValidation
 from goa.trainer.team import Team
 from goa.trainer.update import RolloutLearner, UpdatePlan, Updater
 
@@ -47,6 +47,10 @@ class Materials:
     """Of every random choice."""
     team: Team
     """The processes that share the work."""
+    build: Callable[[str, Rewarding], Evaluator] = build_evaluator
+    """Builds the evaluator of a phase that has one of its own."""
+    drops: bool = False
+    """Whether sources are left out for which something cannot be scored; else that is an error."""
 
 
 def make_phases(settings: FinetuneSettings, materials: Materials) -> list[Callable[[], Phase]]:
@@ -68,7 +72,7 @@ def make_phase(place: int, resolved: ResolvedPhase, materials: Materials) -> Pha
     settings, policy = resolved.settings, materials.policy
     evaluator = materials.evaluator
     if resolved.evaluator is not None:
-        evaluator = build_evaluator(f"phase_{place + 1}", resolved.evaluator)
+        evaluator = materials.build(f"phase_{place + 1}", resolved.evaluator)
     seed = materials.seed if place == 0 else derive_seed(materials.seed, "phase", place) % 2**32
     from_pool = place == 0 and resolved.evaluator is None
     rounds = _rounds(settings, evaluator, materials, seed, from_pool=from_pool)
@@ -78,8 +82,11 @@ def make_phase(place: int, resolved: ResolvedPhase, materials: Materials) -> Pha
             policy,
             _looked_at(materials.evaluator, evaluator),
             materials.validation,
-            settings.validation.num_sources,
-            settings.candidates.max_tokens,
+            Look(
+                num_sources=settings.validation.num_sources,
+                max_tokens=settings.candidates.max_tokens,
+                drops=materials.drops,
+            ),
             materials.team,
         ),
         optimiser=settings.optimiser,
@@ -127,6 +134,7 @@ def _rounds(
         reference_among_candidates=settings.with_reference,
         credits=settings.credit.kind == "reward_to_go",
         prefix_share=settings.prefix_share,
+        drops=materials.drops,
         noise=settings.noise,
     )
     pool = materials.pool

@@ -1,0 +1,76 @@
+"""Scores that survive the run."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from goa.errors import EvaluatorError
+from goa.evaluators.store import RewardStore, Stored
+from goa.records import Example, Sample
+
+
+def sample(candidate: str, source: str = "s", *references: str, key: str = "1") -> Sample:
+    example = Example(id=key, source=source, references=references or ("r",))
+    return Sample(example=example, candidate=candidate)
+
+
+def test_what_was_kept_is_found_by_the_next_that_opens_the_store(tmp_path: Path) -> None:
+    first = RewardStore(tmp_path, "bleu|case:mixed")
+    texts = ["", "a", "我们 😀", "\ud800\x00"]
+    scored = [(sample(text), Stored(place / 7, (None, 0.5))) for place, text in enumerate(texts)]
+    first.add(["x", "y"], scored)
+    first.close()
+    second = RewardStore(tmp_path, "bleu|case:mixed")
+    assert second.part_names == ("x", "y")
+    assert second.find([sample(text) for text in [*texts, "new"]]) == [
+        *(stored for _, stored in scored),
+        None,
+    ]
+
+
+def test_source_references_and_candidate_tell_samples_apart_and_the_id_does_not(tmp_path) -> None:
+    store = RewardStore(tmp_path, "bleu")
+    store.add([], [(sample("c", "s", "r", "t"), Stored(0.5, ()))])
+    others = [sample("c", "sr", "t"), sample("c", "s", "rt"), sample("c", "s", "t", "r")]
+    assert store.find(others) == [None] * 3
+    assert store.find([sample("c", "s", "r", "t", key="2")]) == [Stored(0.5, ())]
+
+
+def test_another_signature_sees_nothing(tmp_path: Path) -> None:
+    store = RewardStore(tmp_path, "bleu|case:mixed")
+    store.add([], [(sample("c"), Stored(0.5, ()))])
+    assert RewardStore(tmp_path, "bleu|case:lc").find([sample("c")]) == [None]
+
+
+def test_two_that_write_at_once_see_what_the_other_wrote(tmp_path: Path) -> None:
+    first, second = RewardStore(tmp_path, "bleu"), RewardStore(tmp_path, "bleu")
+    first.add([], [(sample("a"), Stored(0.1, ()))])
+    second.add([], [(sample("b", "t"), Stored(0.2, ())), (sample("a"), Stored(0.1, ()))])
+    assert first.find([sample("b", "t")]) == [Stored(0.2, ())]
+
+
+def test_memory_is_bounded_and_what_left_it_is_read_again(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("goa.evaluators.store.EXAMPLES_IN_MEMORY", 2)
+    store = RewardStore(tmp_path, "bleu")
+    samples = [sample("c", str(number)) for number in range(5)]
+    store.add([], [(each, Stored(0.5, ())) for each in samples])
+    assert len(store._memory) == 2
+    assert store.find(samples) == [Stored(0.5, ())] * 5
+
+
+def test_a_file_that_is_no_store_is_named(tmp_path: Path) -> None:
+    path = RewardStore(tmp_path, "bleu").path
+    for file in tmp_path.iterdir():
+        file.unlink()
+    path.write_text("not a database, but as long as one would be" * 50)
+    with pytest.raises(EvaluatorError, match=rf"{path.name}: .*scoring.store"):
+        RewardStore(tmp_path, "bleu")
+
+
+def test_numbers_are_kept_to_the_last_bit(tmp_path: Path) -> None:
+    store = RewardStore(tmp_path, "bleu")
+    store.add([], [(sample("c"), Stored(1 / 3, ()))])
+    rows = sqlite3.connect(store.path).execute("SELECT count(*) FROM scores").fetchone()
+    assert rows == (1,)
+    assert RewardStore(tmp_path, "bleu").find([sample("c")]) == [Stored(1 / 3, ())]
