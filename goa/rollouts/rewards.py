@@ -77,9 +77,11 @@ def _earned(evaluator: Evaluator, sample: Sample, value: float | None, drops: bo
 def describe_rewards(rewards: Tensor) -> dict[str, float]:
     """Summarise rewards [B, K]: mean, spread within a source, share of sources without signal.
 
-    Sources with a candidate that has no reward are left out.
+    Sources with a candidate that has no reward are left out; nothing is said where no other is.
     """
     rewards = rewards[~rewards.isnan().any(dim=1)]
+    if not len(rewards):
+        return {}
     spread = rewards.std(dim=1, correction=0)
     return {
         "reward": float(rewards.mean()),

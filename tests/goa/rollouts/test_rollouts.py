@@ -27,6 +27,7 @@ from goa.rollouts.pooled import PoolChoice, start_from_pool
 from goa.rollouts.references import ReferencePlan, ReferenceRounds, references_of
 from goa.rollouts.rollout import Rollout
 from goa.rollouts.rounds import CandidateRounds, RoundPlan
+from goa.trainer.reward_validation import Look, RewardValidation
 from tests.conftest import SENTENCES, write_corpus
 
 STRATEGY = SampleSettings(kind="sample", num_candidates=3, max_tokens=6)
@@ -337,6 +338,64 @@ def test_an_evaluator_without_a_score_is_no_reward(policy: Policy) -> None:
         CandidateWriter(policy, Silent(), STRATEGY, RolloutNeeds()).write(EXAMPLES[:1], 1)
 
 
+class Choosy(LengthEvaluator):
+    """Applies to nothing that is written for some of the examples."""
+
+    def __init__(self, refused: set[str]) -> None:
+        self.refused = refused
+
+    def score(self, samples: Sequence[Sample]) -> Scores:
+        values = super().score(samples).values
+        return Scores(
+            values=tuple(
+                None if sample.example.id in self.refused else value
+                for sample, value in zip(samples, values, strict=True)
+            )
+        )
+
+
+@pytest.mark.parametrize("what", ["greedy", "references", "reference_among_candidates", "credits"])
+def test_where_told_sources_without_reward_are_left_out_and_counted(
+    policy: Policy, what: str
+) -> None:
+    needs = RolloutNeeds(drops=True, **{what: True})
+    refused = {EXAMPLES[0].id, EXAMPLES[2].id}
+    rollout = CandidateWriter(policy, Choosy(refused), STRATEGY, needs).write(EXAMPLES[:4], 5)
+    whole = CandidateWriter(policy, LengthEvaluator(), STRATEGY, needs).write(EXAMPLES[:4], 5)
+    kept = whole[torch.tensor([False, True, False, True])]
+    for name in ("tokens", "mask", "log_probs", "rewards", "greedy_rewards", "credits"):
+        found, expected = getattr(rollout, name), getattr(kept, name)
+        assert (found is None) == (expected is None)
+        if found is not None:
+            torch.testing.assert_close(found, expected)
+    assert rollout.diagnostics["dropped_sources"] == 2
+    assert rollout.rewards is not None
+    assert rollout.diagnostics["reward"] == pytest.approx(float(rollout.rewards[:, :3].mean()))
+
+
+def test_a_round_without_any_reward_is_an_error(policy: Policy) -> None:
+    refused = {example.id for example in EXAMPLES}
+    writer = CandidateWriter(policy, Choosy(refused), STRATEGY, RolloutNeeds(drops=True))
+    with pytest.raises(EvaluatorError, match="length: not one of 4 sources"):
+        writer.write(EXAMPLES[:4], 5)
+
+
+def test_where_told_outputs_without_reward_are_left_out_of_validation(
+    policy: Policy, corpus: Corpus, tmp_path: Path
+) -> None:
+    refused = {EXAMPLES[0].id, EXAMPLES[2].id}
+    look = Look(num_sources=4, max_tokens=6, drops=True)
+    seen = RewardValidation(policy, {"validation_reward": Choosy(refused)}, corpus, look)()
+    others = write_corpus(tmp_path / "others.arrow", [EXAMPLES[1], EXAMPLES[3]])
+    expected = RewardValidation(policy, {"validation_reward": LengthEvaluator()}, others, look)()
+    assert seen.score == pytest.approx(expected.score)
+    with pytest.raises(EvaluatorError, match="cannot be a reward"):
+        RewardValidation(policy, {"r": Choosy(refused)}, corpus, replace(look, drops=False))()
+    refused |= {example.id for example in EXAMPLES}
+    with pytest.raises(EvaluatorError, match="not one output of the validation split"):
+        RewardValidation(policy, {"r": Choosy(refused)}, corpus, look)()
+
+
 @pytest.fixture
 def pool(policy: Policy, tmp_path: Path) -> Callable[..., tuple[Path, Path]]:
     """Write a pool of all examples and rewards by a rule of the test's."""
@@ -433,6 +492,22 @@ def test_a_candidate_without_a_reward_is_refused(
 ) -> None:
     with pytest.raises(DataError, match="no reward for candidate 0"):
         start_from_pool(policy, corpus, *pool(lambda *_: None), CHOICE)
+
+
+def test_where_told_sources_of_the_pool_without_reward_are_left_out(
+    policy: Policy, corpus: Corpus, pool: Callable[..., tuple[Path, Path]]
+) -> None:
+    def failing(example: Example, rank: int) -> float | None:
+        return None if (example.id, rank) == ("train-1", 2) else speaking(example, rank)
+
+    choice = replace(CHOICE, num_sources=9, drops=True)
+    start = start_from_pool(policy, corpus, *pool(failing), choice)
+    assert [example.id for example in start.examples] == [
+        "train-3",
+        "train-5",
+        "train-7",
+        "train-9",
+    ]
 
 
 def test_rewards_of_another_pool_are_refused(
