@@ -88,6 +88,61 @@ def check(
     typer.echo(f"{params}: no problem found")
 
 
+@app.command(
+    epilog="Examples: [bold]goa score -e bleu -e chrf -c out.txt -r ref.txt[/bold], "
+    "[bold]goa score -e '{kind: rouge, variant: rouge2}' -c written.jsonl --json[/bold]"
+)
+def score(
+    evaluator: Annotated[
+        list[str],
+        typer.Option(
+            "--evaluator", "-e", help="A name in params.yaml, a kind, or settings: {kind: ...}."
+        ),
+    ],
+    candidates: Annotated[
+        Path, typer.Option("--candidates", "-c", help="Text, a line each, or JSON lines.")
+    ],
+    references: Annotated[
+        list[Path] | None,
+        typer.Option("--references", "-r", help="Text, a line each; once for each reference."),
+    ] = None,
+    sources: Annotated[
+        Path | None, typer.Option(help="Text; for evaluators that look at the source.")
+    ] = None,
+    params: Annotated[Path, typer.Option(help="The file of parameters.")] = PARAMS,
+    resamples: Annotated[int, typer.Option(min=1, help="Bootstrap resamples.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the resamples.")] = 0,
+    each: Annotated[
+        Path | None, typer.Option(help="Write the scores of each candidate there, as JSON lines.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
+) -> None:
+    """Score any text by any evaluator, with interval and signature.
+
+    Scores are printed times 100, as sacrebleu does; JSON has them in 0..1.
+    """
+    import json
+
+    from goa.evaluation.bootstrap import Bootstrap
+    from pipelines import score_files
+
+    request = score_files.ScoreRequest(
+        evaluators=evaluator,
+        candidates=candidates,
+        references=references or [],
+        sources=sources,
+        params=params,
+        bootstrap=Bootstrap(seed=seed, resamples=resamples),
+    )
+    scores = score_files.score_files(request)
+    if each is not None:
+        score_files.write_each(each, scores)
+    if as_json:
+        typer.echo(json.dumps(score_files.as_json(scores), indent=2))
+    else:
+        typer.echo("\n".join(score_files.describe(scores)))
+
+
 @app.command(epilog="Example: [bold]git clone ... && cd goa && goa init[/bold]")
 def init() -> None:
     """Make this folder ready: DVC, with or without git, and the tracking database.
