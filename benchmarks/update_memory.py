@@ -67,22 +67,22 @@ def main() -> None:
 def measure(given: argparse.Namespace, row: dict[str, Any]) -> dict[str, float]:
     """Build, update four times, and give what that took."""
     # Imported here, so that the process that prints the table stays out of the way.
-    import torch  # noqa: PLC0415
+    import torch
 
-    from goa.objectives.reinforce import Reinforce, ReinforceSettings  # noqa: PLC0415
-    from goa.policies.adapter import AdapterSettings, add_adapter  # noqa: PLC0415
-    from goa.policies.build import build_model  # noqa: PLC0415
-    from goa.policies.compute import set_up  # noqa: PLC0415
-    from goa.policies.encoder_decoder import EncoderDecoder  # noqa: PLC0415
-    from goa.policies.settings import ComputeSettings, ScratchPolicySettings  # noqa: PLC0415
-    from goa.policies.tokenizer import train_tokenizer  # noqa: PLC0415
-    from goa.policies.tokens import Tokens  # noqa: PLC0415
-    from goa.rollouts.rollout import Rollout  # noqa: PLC0415
-    from goa.trainer.anchor import Anchor  # noqa: PLC0415
-    from goa.trainer.optimiser import Optimiser  # noqa: PLC0415
-    from goa.trainer.settings import DivergenceSettings, OptimiserSettings  # noqa: PLC0415
-    from goa.trainer.team import join_team  # noqa: PLC0415
-    from goa.trainer.update import Aim, UpdatePlan, Updater  # noqa: PLC0415
+    from goa.objectives.reinforce import Reinforce, ReinforceSettings
+    from goa.policies.adapter import AdapterSettings, add_adapter
+    from goa.policies.build import build_model
+    from goa.policies.compute import set_up
+    from goa.policies.encoder_decoder import EncoderDecoder
+    from goa.policies.settings import ComputeSettings, ScratchPolicySettings
+    from goa.policies.tokenizer import train_tokenizer
+    from goa.policies.tokens import Tokens
+    from goa.rollouts.rollout import Rollout
+    from goa.trainer.anchor import Anchor
+    from goa.trainer.optimiser import Optimiser
+    from goa.trainer.settings import DivergenceSettings, OptimiserSettings
+    from goa.trainer.team import join_team
+    from goa.trainer.update import Aim, UpdatePlan, Updater
 
     torch.set_num_threads(1)
     settings = ScratchPolicySettings(

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import groupby
 from pathlib import Path
 from statistics import fmean, pstdev
 
@@ -23,6 +23,9 @@ from pipelines.stage import PARAMS, Stage, open_stage, stage_argument
 
 POOL = Path("out/pool.parquet")
 CANDIDATES_PER_BATCH = 512
+
+Pair = tuple[Example, Candidate]
+"""A candidate beside the example it was written for."""
 
 
 def main() -> None:
@@ -59,7 +62,7 @@ def _score_pool(stage: Stage, evaluator: Evaluator) -> None:
 
 def pair_with_examples(
     pool: Iterable[Sequence[Candidate]], corpus: Iterable[Example]
-) -> Iterator[tuple[Example, Candidate]]:
+) -> Iterator[Pair]:
     """Find the example of every candidate, in one pass: the pool is in the corpus's order.
 
     Raises:
@@ -77,23 +80,49 @@ def pair_with_examples(
         yield from ((example, candidate) for candidate in candidates)
 
 
-def score_batches(
-    evaluator: Evaluator, pairs: Iterator[tuple[Example, Candidate]]
-) -> Iterator[list[Reward]]:
-    """Score candidates a batch at a time, order kept."""
-    while batch := list(islice(pairs, CANDIDATES_PER_BATCH)):
-        samples = [Sample(example=example, candidate=written.text) for example, written in batch]
-        scores = checked_score(evaluator, samples)
-        yield [
-            Reward(
-                example_id=written.example_id,
-                strategy=written.strategy,
-                rank=written.rank,
-                reward=scores.values[row],
-                parts={part: column[row] for part, column in scores.parts.items()},
-            )
-            for row, (_, written) in enumerate(batch)
-        ]
+def score_batches(evaluator: Evaluator, pairs: Iterable[Pair]) -> Iterator[list[Reward]]:
+    """Score whole sources a batch at a time, order kept; each strategy's candidates apart.
+
+    Evaluators that compare the candidates of a source see all that one strategy wrote for it, as in
+    fine-tuning, and nothing that another wrote.
+    """
+    for batch in _batches(pairs):
+        calls: dict[str, list[int]] = {}
+        for row, (_, written) in enumerate(batch):
+            calls.setdefault(written.strategy, []).append(row)
+        rewards: dict[int, Reward] = {}
+        for rows in calls.values():
+            rewards |= zip(rows, _score(evaluator, [batch[row] for row in rows]), strict=True)
+        yield [rewards[row] for row in range(len(batch))]
+
+
+def _batches(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
+    """Gather sources while they fit into a batch; a source that alone does not is one."""
+    batch: list[Pair] = []
+    for _, source in groupby(pairs, key=lambda pair: pair[1].example_id):
+        candidates = list(source)
+        if batch and len(batch) + len(candidates) > CANDIDATES_PER_BATCH:
+            yield batch
+            batch = []
+        batch += candidates
+    if batch:
+        yield batch
+
+
+def _score(evaluator: Evaluator, pairs: Sequence[Pair]) -> list[Reward]:
+    """Score candidates in one call."""
+    samples = [Sample(example=example, candidate=written.text) for example, written in pairs]
+    scores = checked_score(evaluator, samples)
+    return [
+        Reward(
+            example_id=written.example_id,
+            strategy=written.strategy,
+            rank=written.rank,
+            reward=scores.values[row],
+            parts={part: column[row] for part, column in scores.parts.items()},
+        )
+        for row, (_, written) in enumerate(pairs)
+    ]
 
 
 def summarize(sources: Iterable[Sequence[Reward]]) -> dict[str, dict[str, float | None]]:

@@ -48,6 +48,8 @@ class Part(Evaluator):
         self.name = f"{whole.name}.{part}"
         self.signature = f"{whole.signature}|part:{part}"
         self.higher_is_better = whole.higher_is_better
+        self.reads_batch = whole.reads_batch
+        self.draws = whole.draws
         self._whole = whole
         self._part = part
 

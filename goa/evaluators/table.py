@@ -5,12 +5,12 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from goa.evaluators.composite import CompositeSettings
 from goa.evaluators.contract import Evaluator, Metric
 from goa.evaluators.kinds import Single
 from goa.evaluators.length_ratio import LengthRatioSettings
-from goa.evaluators.mix import MixSettings
 
-Rewarding = Single | MixSettings
+Rewarding = Single | CompositeSettings
 """Usable as reward and as metric."""
 
 Describing = LengthRatioSettings

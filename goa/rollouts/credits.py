@@ -25,6 +25,7 @@ def reward_gains(
     ``c_t = r(y_1..t) - r(y_1..t-1)``, with r of nothing counted to the first token, so that a
     candidate's credits sum to its reward (Ng et al., 1999; Bahdanau et al., 2017, section 3). Equal
     texts of a source are scored once: candidates share beginnings, and an end token adds no text.
+    The evaluator has to be one that does not read the batch (the trainer sees to it).
 
     Raises:
         EvaluatorError: the evaluator has no score for a prefix.

@@ -42,7 +42,7 @@ class PhaseSettings(Settings):
     objective: LearningSettings | None = None
     credit: CreditSettings | None = None
     evaluator: EvaluatorSettings | None = None
-    """What the phase is rewarded by and chosen by: an evaluator's settings, such as those of a mix;
+    """What the phase is rewarded by and chosen by: an evaluator's settings, such as a composite's;
     none named means the one that the policy is named after."""
     rounds: int | None = Field(None, ge=1)
     silent_sources: SilentSources | None = None

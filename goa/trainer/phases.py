@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from goa.data.corpus import Corpus
+from goa.errors import EvaluatorError
 from goa.evaluators.contract import Evaluator
 from goa.evaluators.table import Rewarding, build_evaluator
 from goa.policies.policy import Policy
@@ -54,11 +55,39 @@ class Materials:
 
 
 def make_phases(settings: FinetuneSettings, materials: Materials) -> list[Callable[[], Phase]]:
-    """Make what makes each phase, when it begins."""
-    return [
-        partial(make_phase, place, resolved, materials)
-        for place, resolved in enumerate(settings.resolved())
-    ]
+    """Make what makes each phase, when it begins.
+
+    Raises:
+        EvaluatorError: a phase, be it the last, scores texts apart from the candidates that its
+            evaluator would have to compare them with.
+    """
+    phases = list(enumerate(settings.resolved()))
+    for place, resolved in phases:
+        _check_apart(place, resolved, materials)
+    return [partial(make_phase, place, resolved, materials) for place, resolved in phases]
+
+
+def _check_apart(place: int, resolved: ResolvedPhase, materials: Materials) -> None:
+    """Check that only an evaluator of single texts is asked about texts apart from the round's."""
+    apart = {
+        "credit of kind reward_to_go": resolved.settings.credit.kind == "reward_to_go",
+        "with_reference": resolved.settings.with_reference,
+    }
+    asking = [what for what, asks in apart.items() if asks]
+    # Settings cannot tell, and an evaluator that is built to be asked may be large: ask few.
+    if asking and (evaluator := _evaluator(place, resolved, materials)).reads_batch:
+        raise EvaluatorError(
+            f"evaluator {evaluator.name}: its scores hang on the other candidates of a call, and "
+            f"{asking[0]} scores prefixes or references in a call of their own, so that rewards "
+            "would not be comparable; do without, or take an evaluator of single texts"
+        )
+
+
+def _evaluator(place: int, resolved: ResolvedPhase, materials: Materials) -> Evaluator:
+    """Give what a phase is rewarded by."""
+    if resolved.evaluator is None:
+        return materials.evaluator
+    return materials.build(f"phase_{place + 1}", resolved.evaluator)
 
 
 def make_phase(place: int, resolved: ResolvedPhase, materials: Materials) -> Phase:
@@ -70,9 +99,7 @@ def make_phase(place: int, resolved: ResolvedPhase, materials: Materials) -> Pha
         materials: what all phases work with.
     """
     settings, policy = resolved.settings, materials.policy
-    evaluator = materials.evaluator
-    if resolved.evaluator is not None:
-        evaluator = materials.build(f"phase_{place + 1}", resolved.evaluator)
+    evaluator = _evaluator(place, resolved, materials)
     seed = materials.seed if place == 0 else derive_seed(materials.seed, "phase", place) % 2**32
     from_pool = place == 0 and resolved.evaluator is None
     rounds = _rounds(settings, evaluator, materials, seed, from_pool=from_pool)

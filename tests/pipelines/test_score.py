@@ -1,7 +1,7 @@
 """Scoring the candidate pool."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -67,17 +67,66 @@ def test_an_example_that_is_missing_or_out_of_order_is_an_error(order: list[str]
         list(pair_with_examples(pool, EXAMPLES))
 
 
-def test_rewards_keep_the_order_of_candidates_over_batches(monkeypatch) -> None:
-    monkeypatch.setattr(score, "CANDIDATES_PER_BATCH", 2)
-    texts = ["aaa", "a", "", "aa", "aaaa"]
-    pairs = ((EXAMPLES[0], write("0", text, rank=rank)) for rank, text in enumerate(texts))
-    batches = list(score_batches(Length(), pairs))
-    assert [len(batch) for batch in batches] == [2, 2, 1]
-    rewards = [reward for batch in batches for reward in batch]
-    assert [(reward.rank, reward.reward) for reward in rewards] == [
-        (0, 0.3), (1, 0.1), (2, None), (3, 0.2), (4, 0.4),
+def pair(*candidates: Candidate) -> Iterator[tuple[Example, Candidate]]:
+    return ((EXAMPLES[int(written.example_id)], written) for written in candidates)
+
+
+def test_rewards_keep_the_order_of_candidates_over_batches_and_strategies(monkeypatch) -> None:
+    monkeypatch.setattr(score, "CANDIDATES_PER_BATCH", 3)
+    pool = [
+        write("0", "aaa", "greedy"), write("0", "a"), write("0", "", rank=1),
+        write("1", "aa"), write("1", "aaaa", "greedy"),
     ]  # fmt: skip
-    assert [reward.parts["half"] for reward in rewards] == [0.15, 0.05, None, 0.1, 0.2]
+    batches = list(score_batches(Length(), pair(*pool)))
+    assert [len(batch) for batch in batches] == [3, 2]
+    rewards = [reward for batch in batches for reward in batch]
+    assert [(found.example_id, found.strategy, found.rank, found.reward) for found in rewards] == [
+        ("0", "greedy", 0, 0.3), ("0", "sample", 0, 0.1), ("0", "sample", 1, None),
+        ("1", "sample", 0, 0.2), ("1", "greedy", 0, 0.4),
+    ]  # fmt: skip
+    assert [found.parts["half"] for found in rewards] == [0.15, 0.05, None, 0.1, 0.2]
+
+
+def test_a_call_has_one_strategys_candidates_of_whole_sources(monkeypatch) -> None:
+    monkeypatch.setattr(score, "CANDIDATES_PER_BATCH", 4)
+    calls: list[list[tuple[str, str]]] = []
+
+    class Listening(Length):
+        reads_batch = True
+
+        def score(self, samples: Sequence[Sample]) -> Scores:
+            calls.append([(sample.example.id, sample.candidate) for sample in samples])
+            return super().score(samples)
+
+    sizes = {"0": 1, "1": 1, "2": 2, "3": 5}
+    pool = [
+        candidate
+        for key, size in sizes.items()
+        for candidate in (
+            write(key, "g", "greedy"),
+            *(write(key, f"s{rank}", rank=rank) for rank in range(size)),
+        )
+    ]
+    list(score_batches(Listening(), pair(*pool)))
+    assert calls == [
+        [("0", "g"), ("1", "g")], [("0", "s0"), ("1", "s0")],
+        [("2", "g")], [("2", "s0"), ("2", "s1")],
+        [("3", "g")], [("3", f"s{rank}") for rank in range(5)],
+    ]  # fmt: skip
+
+
+def test_no_more_of_the_pool_is_held_than_a_batch_and_the_source_after_it(monkeypatch) -> None:
+    monkeypatch.setattr(score, "CANDIDATES_PER_BATCH", 2)
+    taken: list[str] = []
+
+    def stream() -> Iterator[tuple[Example, Candidate]]:
+        for key in "0123":
+            for rank in range(2):
+                taken.append(key)
+                yield from pair(write(key, "a", rank=rank))
+
+    next(score_batches(Length(), stream()))
+    assert taken == ["0", "0", "1", "1", "2"]
 
 
 def test_the_summary_is_as_worked_by_hand() -> None:

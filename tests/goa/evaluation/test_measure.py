@@ -82,6 +82,14 @@ def test_a_part_is_an_evaluator_that_gives_the_same_statistics() -> None:
     assert np.array_equal(part.statistics(samples), found.statistics["digits.second"])
 
 
+@pytest.mark.parametrize("trait", ["reads_batch", "draws"])
+def test_a_part_sees_every_sample_where_its_evaluator_does(trait: str) -> None:
+    digits = Digits()
+    assert getattr(Part(digits, "second"), trait) is False
+    setattr(digits, trait, True)
+    assert getattr(Part(digits, "second"), trait) is True
+
+
 def test_an_evaluator_that_averages_scores_only_once() -> None:
     digits = Digits()
     evaluate(samples_of("5 1", "6 2"), [digits], BOOTSTRAP)

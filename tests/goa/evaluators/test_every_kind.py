@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from goa.evaluators.bleu import BleuSettings
 from goa.evaluators.chrf import ChrfSettings
+from goa.evaluators.composite import CompositePartSettings, CompositeSettings
 from goa.evaluators.contract import Evaluator, checked_score
 from goa.evaluators.distinct import DistinctSettings
 from goa.evaluators.diversity import DiversitySettings
 from goa.evaluators.format import FormatSettings
 from goa.evaluators.length import LengthSettings
-from goa.evaluators.mix import MixPartSettings, MixSettings
 from goa.evaluators.relevance import RelevanceSettings
 from goa.evaluators.repetition import RepetitionSettings
 from goa.evaluators.rouge import RougeSettings
@@ -36,6 +36,9 @@ KINDS: dict[str, Rewarding] = {
     "rule": RuleSettings(against="both"),
     "relevance": RelevanceSettings(),
     "diversity": DiversitySettings(max_order=3),
+    "diversity_entropy": DiversitySettings(measure="entropy"),
+    "diversity_batch": DiversitySettings(within="batch"),
+    "diversity_source": DiversitySettings(within="source"),
     "sentiment_consistency": SentimentConsistencySettings(),
     "distinct": DistinctSettings(),
     "repetition": RepetitionSettings(),
@@ -43,11 +46,30 @@ KINDS: dict[str, Rewarding] = {
     "length_of_source": LengthSettings(against="source", ratio=0.5),
     "format": FormatSettings(pattern=r"\\P{Cc}*", contains=["a"], excludes=["é"], valid_json=True),
     "format_share": FormatSettings(contains=["A", "ß"], ignore_case=True, pays="share"),
-    "mix": MixSettings(
-        kind="mix",
+    "composite": CompositeSettings(
         parts={
-            "bleu": MixPartSettings(weight=2.0, evaluator=BleuSettings()),
-            "rule": MixPartSettings(evaluator=RuleSettings()),
+            "bleu": CompositePartSettings(weight=2.0, evaluator=BleuSettings()),
+            "rule": CompositePartSettings(evaluator=RuleSettings()),
+        },
+    ),
+    "composite_product": CompositeSettings(
+        combine="product",
+        parts={
+            "relevance": CompositePartSettings(weight=2.0, evaluator=RelevanceSettings()),
+            "repetition": CompositePartSettings(evaluator=RepetitionSettings()),
+        },
+    ),
+    "composite_lexicographic": CompositeSettings(
+        combine="lexicographic",
+        parts={
+            "repetition": CompositePartSettings(floor=0.7, evaluator=RepetitionSettings()),
+            "chrf": CompositePartSettings(weight=2.0, evaluator=ChrfSettings()),
+        },
+    ),
+    "composite_normalised": CompositeSettings(
+        parts={
+            "bleu": CompositePartSettings(normalise="z_score", evaluator=BleuSettings()),
+            "chrf": CompositePartSettings(normalise="rank", evaluator=ChrfSettings()),
         },
     ),
 }
@@ -72,9 +94,26 @@ examples = st.builds(
     source=texts,
     references=st.lists(texts, min_size=1, max_size=3).map(tuple),
 )
-batches = st.lists(st.builds(Sample, example=examples, candidate=texts), max_size=5)
+batches = st.lists(
+    st.builds(
+        lambda example, written: [Sample(example=example, candidate=text) for text in written],
+        examples,
+        st.lists(texts, min_size=1, max_size=3),
+    ),
+    max_size=3,
+).map(lambda sources: [sample for candidates in sources for sample in candidates])
 
-ALONE = ("distinct", "diversity", "repetition", "length_of_source", "format", "format_share")
+ALONE = (
+    "distinct",
+    "diversity",
+    "diversity_entropy",
+    "diversity_batch",
+    "diversity_source",
+    "repetition",
+    "length_of_source",
+    "format",
+    "format_share",
+)
 """What does not look at references."""
 REFERRING = [kind for kind in KINDS if kind not in ALONE]
 every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -83,6 +122,11 @@ every_kind = pytest.mark.parametrize("kind", KINDS)
 @functools.cache
 def build(kind: str) -> Evaluator:
     return build_evaluator(kind, KINDS[kind])
+
+
+# What reads the batch compares its samples: taken apart, they have other scores.
+SINGLE = [kind for kind in KINDS if not build(kind).reads_batch]
+every_single_kind = pytest.mark.parametrize("kind", SINGLE)
 
 
 @every_kind
@@ -111,7 +155,7 @@ def test_permuting_samples_permutes_scores(kind: str) -> None:
     hold()
 
 
-@every_kind
+@every_single_kind
 def test_what_was_scored_before_and_beside_a_sample_changes_nothing(kind: str, samples) -> None:
     fresh = build_evaluator(kind, KINDS[kind])
     alone = [fresh.score([sample]).values[0] for sample in reversed(samples)]
@@ -130,7 +174,7 @@ def test_the_corpus_score_of_any_text_is_in_the_unit_interval(kind: str) -> None
     hold()
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "distinct"])
+@pytest.mark.parametrize("kind", [kind for kind in SINGLE if kind != "distinct"])
 def test_statistics_of_a_segment_do_not_hang_on_the_others(kind: str, samples) -> None:
     evaluator = build(kind)
     apart = np.concatenate([evaluator.statistics(samples[:5]), evaluator.statistics(samples[5:])])

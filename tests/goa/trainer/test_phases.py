@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from goa.decoding.settings import SampleSettings
+from goa.errors import EvaluatorError
 from goa.evaluators.contract import Evaluator
 from goa.policies.policy import Policy
 from goa.records import Example, Sample, Scores
@@ -92,6 +93,44 @@ def test_what_the_pool_lacks_is_added_to_the_first_round(materials: Materials) -
     assert first is not None
     assert first.credits is not None
     assert first.references is not None
+
+
+BESIDE_OTHERS = {"evaluator": {"kind": "diversity", "within": "source"}}
+
+
+@pytest.mark.parametrize(
+    ("asking", "message"),
+    [
+        ({"credit": {"kind": "reward_to_go"}}, "credit of kind reward_to_go scores prefixes"),
+        ({"objective": {"kind": "mrt"}, "with_reference": True}, "with_reference scores"),
+    ],
+)
+def test_an_evaluator_that_reads_the_batch_is_refused_where_texts_are_scored_apart(
+    materials: Materials, asking: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(EvaluatorError, match=f"evaluator phase_2: .*{message}"):
+        make(materials, phases=[{}, BESIDE_OTHERS], **asking)
+    assert len(make(materials, phases=[{}, {"evaluator": {"kind": "rule"}}], **asking)) == 2
+
+
+def test_the_evaluator_of_the_policy_is_refused_before_any_phase_is_made(
+    materials: Materials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = FinetuneSettings.model_validate(
+        {"objective": {"kind": "reinforce"}, "phases": [{}, {"credit": {"kind": "reward_to_go"}}]}
+    )
+    assert len(make_phases(whole, materials)) == 2
+    monkeypatch.setattr(Long, "reads_batch", True)
+    with pytest.raises(EvaluatorError, match="evaluator long: .*reward_to_go"):
+        make_phases(whole, materials)
+
+
+def test_an_evaluator_that_reads_the_batch_rewards_whole_candidates(materials: Materials) -> None:
+    (phase,) = make(materials, phases=[BESIDE_OTHERS])
+    rewards = rounds_of(phase)[0].rewards
+    assert rewards is not None
+    assert rewards.shape == (3, 2)
+    assert phase.validate().score == 1.0
 
 
 def test_phases_draw_from_seeds_of_their_own_and_a_lone_one_from_the_runs(
