@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from goa import __version__
 from goa.evaluators.contract import Evaluator, checked_score
 from goa.evaluators.kinds import Single
+from goa.evaluators.learning import LearningEvaluator
 from goa.evaluators.normalisation import Normalisation, normalise
 from goa.records import Sample, Scores
 from goa.settings import Settings
@@ -97,10 +98,18 @@ class Composite(Evaluator):
         self._shares = [part.settings.weight / total for part in self._parts]
         self.reads_batch = any(part.reads_batch for part in self._parts)
         self.draws = any(part.evaluator.draws for part in self._parts)
+
+    @property
+    def signature(self) -> str:  # type: ignore[override]
+        """The recipe, with that of each part, which changes where a part learns."""
         recipes = [part.recipe for part in self._parts]
-        self.signature = "|".join(
-            ["composite", f"combine:{settings.combine}", *recipes, f"version:goa-{__version__}"]
+        return "|".join(
+            ["composite", f"combine:{self._combine}", *recipes, f"version:goa-{__version__}"]
         )
+
+    def learners(self) -> Sequence[LearningEvaluator]:
+        """Give what learns among the parts."""
+        return [learner for part in self._parts for learner in part.evaluator.learners()]
 
     def score(self, samples: Sequence[Sample]) -> Scores:
         """Score samples by every part, and combine."""

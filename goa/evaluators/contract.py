@@ -5,6 +5,7 @@ import numbers
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,9 @@ from goa import __version__
 from goa.errors import EvaluatorError, excerpt, first_line
 from goa.records import Example, Sample, Scores
 from goa.settings import Settings
+
+if TYPE_CHECKING:
+    from goa.evaluators.learning import LearningEvaluator
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -66,6 +70,10 @@ class Evaluator(Metric):
         Raises:
             EvaluatorError: a sample cannot be scored.
         """
+
+    def learners(self) -> "Sequence[LearningEvaluator]":
+        """Give what in it learns from candidates, and so has to before it can score."""
+        return []
 
     def begin(self, samples: Sequence[Sample]) -> Callable[[], Scores]:
         """Begin to score N samples; the function that is given finishes, and gives the scores.

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from goa.errors import EvaluatorError
 from goa.evaluators.contract import Evaluator, FloatArray, checked_score
+from goa.evaluators.learning import LearningEvaluator
 from goa.evaluators.store import RewardStore, Stored
 from goa.evaluators.workers import Builder, Call, Workers
 from goa.records import Sample, Scores
@@ -55,15 +56,26 @@ class ScoringService(Evaluator):
             EvaluatorError: the evaluator cannot be built, or the store cannot be used.
         """
         self._evaluator = evaluator = builder.build(name)
-        self.name, self.signature = evaluator.name, evaluator.signature
+        self.name = evaluator.name
         self.higher_is_better = evaluator.higher_is_better
         self.reads_batch, self.draws = evaluator.reads_batch, evaluator.draws
         self._drops = settings.unscored == "drop"
         self._alone = not (self.reads_batch or self.draws)
-        self._store = RewardStore(folder, self.signature) if folder and self._alone else None
+        keeps = folder is not None and self._alone and not evaluator.learners()
+        self._store = RewardStore(folder, self.signature) if folder and keeps else None
         self._workers = None
-        if settings.processes:
+        # What learns does so in this process, and the others would not know.
+        if settings.processes and not evaluator.learners():
             self._workers = Workers(name, builder, settings.processes, settings.timeout)
+
+    @property
+    def signature(self) -> str:  # type: ignore[override]
+        """The evaluator's own."""
+        return self._evaluator.signature
+
+    def learners(self) -> Sequence[LearningEvaluator]:
+        """Give what learns in the evaluator."""
+        return self._evaluator.learners()
 
     def begin(self, samples: Sequence[Sample]) -> Callable[[], Scores]:
         """Begin to score N samples in the processes; the function that is given waits for it."""
