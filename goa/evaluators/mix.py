@@ -1,6 +1,7 @@
 """A weighted mean of several evaluators."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -44,8 +45,12 @@ class Mix(Evaluator):
             part_name: (part.weight / total, part.evaluator.build(f"{name}.{part_name}"))
             for part_name, part in settings.parts.items()
         }
+
+    @cached_property
+    def signature(self) -> str:  # type: ignore[override] # some parts' need their models
+        """The signatures of the parts, each with its share of the weight."""
         signatures = [f"{weight:.4g}*[{part.signature}]" for weight, part in self._parts.values()]
-        self.signature = "+".join(signatures)
+        return "+".join(signatures)
 
     def score(self, samples: Sequence[Sample]) -> Scores:
         """Score samples by every part."""
