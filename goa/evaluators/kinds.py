@@ -6,6 +6,7 @@ line below, and its test.
 
 from goa.evaluators.bleu import BleuSettings
 from goa.evaluators.chrf import ChrfSettings
+from goa.evaluators.classifier import ClassifierSettings
 from goa.evaluators.distinct import DistinctSettings
 from goa.evaluators.diversity import DiversitySettings
 from goa.evaluators.format import FormatSettings
@@ -30,4 +31,5 @@ Single = (
     | RepetitionSettings
     | LengthSettings
     | FormatSettings
+    | ClassifierSettings
 )  # fmt: skip

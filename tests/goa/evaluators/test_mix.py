@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 
+from goa.evaluation.measure import Part
+from goa.evaluators.classifier import ClassifierSettings
 from goa.evaluators.contract import checked_score
-from goa.evaluators.mix import MixSettings
+from goa.evaluators.mix import MixPartSettings, MixSettings
 from goa.evaluators.rule import Rule
 from goa.evaluators.table import build_evaluator
 from goa.records import Example, Sample, Scores
@@ -57,3 +60,10 @@ def test_its_signature_tells_weights_and_parts() -> None:
     made = build_evaluator("both", validate(MixSettings, SETTINGS, "here"))
     assert made.signature.startswith("0.75*[BLEU|")
     assert "+0.25*[rule|" in made.signature
+
+
+def test_a_part_that_rests_on_a_model_is_not_looked_for_before_it_is_needed() -> None:
+    # Comparing recorded outputs builds a mix and its parts only to sum up statistics.
+    absent = MixPartSettings(evaluator=ClassifierSettings(model="not/here"))
+    mix = MixSettings(kind="mix", parts={"one": absent}).build("m")
+    assert Part(mix, "one").corpus(np.array([1.0, 2.0])) == 0.5
