@@ -4,6 +4,7 @@ A new kind is a file with its settings model (a ``kind``, and ``build(name)``) b
 line below, and its test.
 """
 
+from goa.evaluators.bertscore import BertscoreSettings
 from goa.evaluators.bleu import BleuSettings
 from goa.evaluators.chrf import ChrfSettings
 from goa.evaluators.classifier import ClassifierSettings
@@ -32,4 +33,5 @@ Single = (
     | LengthSettings
     | FormatSettings
     | ClassifierSettings
+    | BertscoreSettings
 )  # fmt: skip
