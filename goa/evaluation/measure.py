@@ -46,12 +46,16 @@ class Part(Evaluator):
 
     def __init__(self, whole: Evaluator, part: str) -> None:
         self.name = f"{whole.name}.{part}"
-        self.signature = f"{whole.signature}|part:{part}"
         self.higher_is_better = whole.higher_is_better
         self.reads_batch = whole.reads_batch
         self.draws = whole.draws
         self._whole = whole
         self._part = part
+
+    @property
+    def signature(self) -> str:  # type: ignore[override] # the whole's may need a model
+        """The whole's signature, and which part of it this is."""
+        return f"{self._whole.signature}|part:{self._part}"
 
     def score(self, samples: Sequence[Sample]) -> Scores:
         """Score N samples by the part alone."""

@@ -3,7 +3,7 @@
 import math
 import numbers
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -113,13 +113,19 @@ def ratio(sums: FloatArray) -> FloatArray:
         return np.asarray(np.where(sums[..., 1] > 0, sums[..., 0] / sums[..., 1], np.nan))
 
 
-def describe(settings: Settings, *libraries: str) -> str:
-    """Write a signature: ``kind|setting:value|...|version:library-1.2.3,...``."""
-    fields = settings.model_dump()
-    kind = fields.pop("kind")
+def describe(settings: Settings, *libraries: str, without: Collection[str] = ()) -> str:
+    """Write a signature: ``kind|setting:value|...|version:library-1.2.3,...``.
+
+    Args:
+        settings: the recipe; those within another's have no kind.
+        libraries: whose versions belong to it.
+        without: settings that say nothing here, or are told apart from it.
+    """
+    fields = settings.model_dump(exclude=set(without))
+    kind = [fields.pop("kind")] if "kind" in fields else []
     pairs = [f"{key}:{_plain(value)}" for key, value in fields.items()]
     versions = [f"{library}-{_version(library)}" for library in libraries]
-    return "|".join([kind, *pairs, f"version:{','.join(versions)}"])
+    return "|".join([*kind, *pairs, f"version:{','.join(versions)}"])
 
 
 def pair_samples(examples: Sequence[Example], candidates: Sequence[str]) -> list[Sample]:

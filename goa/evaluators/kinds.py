@@ -4,8 +4,10 @@ A new kind is a file with its settings model (a ``kind``, and ``build(name)``) b
 line below, and its test.
 """
 
+from goa.evaluators.bertscore import BertscoreSettings
 from goa.evaluators.bleu import BleuSettings
 from goa.evaluators.chrf import ChrfSettings
+from goa.evaluators.classifier import ClassifierSettings
 from goa.evaluators.discriminator import DiscriminatorSettings, EnergySettings
 from goa.evaluators.distinct import DistinctSettings
 from goa.evaluators.diversity import DiversitySettings
@@ -33,4 +35,6 @@ Single = (
     | FormatSettings
     | DiscriminatorSettings
     | EnergySettings
+    | ClassifierSettings
+    | BertscoreSettings
 )  # fmt: skip

@@ -58,9 +58,9 @@ class TextPairNetwork(nn.Module):
         both = torch.cat([words, heard], dim=-1) * mask.unsqueeze(-1)
         columns = both.transpose(1, 2)
         found = []
-        for convolution in self.filters:
+        for reach, convolution in zip(WIDTHS, self.filters, strict=True):
             # As many zeros in front as a filter reaches back: every place is the last of a run.
-            rows = convolution(pad(columns, (convolution.kernel_size[0] - 1, 0))).relu()
+            rows = convolution(pad(columns, (reach - 1, 0))).relu()
             found.append((rows * mask.unsqueeze(1)).amax(dim=-1))
         judged: Tensor = self.judge(torch.cat(found, dim=-1)).squeeze(-1)
         return judged

@@ -6,6 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    BertModel,
+    PreTrainedTokenizerFast,
+)
 
 from goa.records import Example, Sample
 
@@ -71,3 +79,97 @@ def _spoil(line: str, rng: random.Random) -> str:
     if words and rng.random() < 0.5:
         words.append(words.pop(0))
     return " ".join(words)
+
+
+def _train_wordpiece() -> PreTrainedTokenizerFast:
+    """Train a tokenizer like BERT's on the sentences above."""
+    marks = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(vocab_size=400, special_tokens=marks, show_progress=False)
+    tokenizer.train_from_iterator(
+        [text for candidate, references in SENTENCES for text in (candidate, *references)], trainer
+    )
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
+    )
+    names = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        model_max_length=64,
+        **dict(zip(names, marks, strict=True)),
+    )
+
+
+def _config(tokenizer: PreTrainedTokenizerFast, **settings) -> BertConfig:
+    return BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+        initializer_range=0.5,
+        **settings,
+    )
+
+
+@pytest.fixture(scope="session")
+def save_classifier() -> Callable[..., Path]:
+    """Save a tiny classifier with random weights, or one that always says the same.
+
+    ``logits`` are what it says of any text.
+    """
+    tokenizer = _train_wordpiece()
+
+    def save(
+        folder: Path,
+        labels: tuple[str, ...] = ("bad", "good"),
+        logits: list[float] | None = None,
+        problem_type: str | None = None,
+    ) -> Path:
+        names = dict(enumerate(labels))
+        config = _config(tokenizer, id2label=names, problem_type=problem_type)
+        torch.manual_seed(5)
+        model = BertForSequenceClassification(config)
+        if logits is not None:
+            model.classifier.weight.data.zero_()
+            model.classifier.bias.data = torch.tensor(logits)
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        return folder
+
+    return save
+
+
+@pytest.fixture(scope="session")
+def save_bert() -> Callable[[Path], Path]:
+    """Save a tiny BERT with random weights."""
+    tokenizer = _train_wordpiece()
+
+    def save(folder: Path) -> Path:
+        torch.manual_seed(5)
+        BertModel(_config(tokenizer)).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        return folder
+
+    return save
+
+
+@pytest.fixture(scope="session")
+def save_sentence_encoder(save_bert) -> Callable[[Path], Path]:
+    """Save a tiny sentence-transformers model: BERT, and the mean of its states."""
+    package = pytest.importorskip("sentence_transformers")
+    layers = pytest.importorskip("sentence_transformers.models")
+
+    def save(folder: Path) -> Path:
+        bert = layers.Transformer(str(save_bert(folder / "bert")), max_seq_length=64)
+        pooling = layers.Pooling(bert.get_embedding_dimension(), pooling_mode="mean")
+        encoder = package.SentenceTransformer(modules=[bert, pooling], device="cpu")
+        encoder.save(str(folder / "encoder"), create_model_card=False)
+        return folder / "encoder"
+
+    return save

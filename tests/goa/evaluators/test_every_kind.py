@@ -1,26 +1,35 @@
 """Laws that every evaluator obeys, whatever it measures."""
 
+import contextlib
 import functools
 import random
+from collections.abc import Iterator
+from importlib.util import find_spec
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from goa.evaluators.bertscore import BertscoreSettings
 from goa.evaluators.bleu import BleuSettings
 from goa.evaluators.chrf import ChrfSettings
+from goa.evaluators.classifier import ClassifierSettings
 from goa.evaluators.composite import CompositePartSettings, CompositeSettings
 from goa.evaluators.contract import Evaluator, checked_score
 from goa.evaluators.distinct import DistinctSettings
 from goa.evaluators.diversity import DiversitySettings
 from goa.evaluators.format import FormatSettings
 from goa.evaluators.length import LengthSettings
-from goa.evaluators.relevance import RelevanceSettings
+from goa.evaluators.relevance import EmbeddingsSettings, RelevanceSettings
 from goa.evaluators.repetition import RepetitionSettings
 from goa.evaluators.rouge import RougeSettings
 from goa.evaluators.rule import RuleSettings
-from goa.evaluators.sentiment import SentimentConsistencySettings
+from goa.evaluators.sentiment import (
+    SentimentClassifierSettings,
+    SentimentConsistencySettings,
+)
 from goa.evaluators.table import Rewarding, build_evaluator
 from goa.evaluators.ter import TerSettings
 from goa.records import Example, Sample
@@ -46,6 +55,16 @@ KINDS: dict[str, Rewarding] = {
     "length_of_source": LengthSettings(against="source", ratio=0.5),
     "format": FormatSettings(pattern=r"\\P{Cc}*", contains=["a"], excludes=["é"], valid_json=True),
     "format_share": FormatSettings(contains=["A", "ß"], ignore_case=True, pays="share"),
+    "classifier": ClassifierSettings(model="classifier", label="good"),
+    "classifier_of_pairs": ClassifierSettings(
+        model="classifier", label="good", reads="candidate_with_reference", references="mean"
+    ),
+    "sentiment_by_classifier": SentimentConsistencySettings(
+        classifier=SentimentClassifierSettings(
+            model="classifier", positive="good", negative="bad", neutral=0.0
+        )
+    ),
+    "bertscore": BertscoreSettings(model="bert", num_layers=1),
     "composite": CompositeSettings(
         parts={
             "bleu": CompositePartSettings(weight=2.0, evaluator=BleuSettings()),
@@ -73,6 +92,10 @@ KINDS: dict[str, Rewarding] = {
         },
     ),
 }
+if find_spec("sentence_transformers"):  # of the extra `embeddings`
+    KINDS["relevance_by_embeddings"] = RelevanceSettings(
+        embeddings=EmbeddingsSettings(model="sentences/encoder")
+    )
 LONG = {
     "one word": "a" * 100_000,
     "two words": "ab cd " * 16_667,
@@ -113,10 +136,29 @@ ALONE = (
     "length_of_source",
     "format",
     "format_share",
+    "classifier",
 )
 """What does not look at references."""
-REFERRING = [kind for kind in KINDS if kind not in ALONE]
+UNTRAINED = (
+    "classifier_of_pairs", "sentiment_by_classifier", "relevance_by_embeddings", "bertscore",
+)  # fmt: skip
+"""What looks at references with random weights here."""
+REFERRING = [kind for kind in KINDS if kind not in (*ALONE, *UNTRAINED)]
+ROUNDING = dict.fromkeys(["classifier", *UNTRAINED], 1e-6)
+"""How far values may lie apart: a matrix product is rounded by how many rows it has."""
 every_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _models(request, save_classifier, save_bert, tmp_path_factory) -> Iterator[None]:
+    """Be where the models lie that the settings above name."""
+    folder = tmp_path_factory.mktemp("models")
+    save_classifier(folder / "classifier")
+    save_bert(folder / "bert")
+    if "relevance_by_embeddings" in KINDS:
+        request.getfixturevalue("save_sentence_encoder")(folder / "sentences")
+    with contextlib.chdir(folder):
+        yield
 
 
 @functools.cache
@@ -127,6 +169,12 @@ def build(kind: str) -> Evaluator:
 # What reads the batch compares its samples: taken apart, they have other scores.
 SINGLE = [kind for kind in KINDS if not build(kind).reads_batch]
 every_single_kind = pytest.mark.parametrize("kind", SINGLE)
+
+
+def assert_same(kind: str, values: npt.ArrayLike, expected: npt.ArrayLike) -> None:
+    """Hold values equal, exactly or up to a model's rounding; None is equal to None."""
+    found, wanted = (np.asarray(each, dtype=float) for each in (values, expected))
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=ROUNDING.get(kind, 0.0))
 
 
 @every_kind
@@ -150,7 +198,7 @@ def test_permuting_samples_permutes_scores(kind: str) -> None:
         order = rng.sample(range(len(samples)), len(samples))
         values = checked_score(build(kind), samples).values
         permuted = checked_score(build(kind), [samples[row] for row in order]).values
-        assert permuted == tuple(values[row] for row in order)
+        assert_same(kind, permuted, [values[row] for row in order])
 
     hold()
 
@@ -159,7 +207,7 @@ def test_permuting_samples_permutes_scores(kind: str) -> None:
 def test_what_was_scored_before_and_beside_a_sample_changes_nothing(kind: str, samples) -> None:
     fresh = build_evaluator(kind, KINDS[kind])
     alone = [fresh.score([sample]).values[0] for sample in reversed(samples)]
-    assert tuple(reversed(alone)) == checked_score(build(kind), samples).values
+    assert_same(kind, alone[::-1], checked_score(build(kind), samples).values)
 
 
 @every_kind
@@ -178,7 +226,7 @@ def test_the_corpus_score_of_any_text_is_in_the_unit_interval(kind: str) -> None
 def test_statistics_of_a_segment_do_not_hang_on_the_others(kind: str, samples) -> None:
     evaluator = build(kind)
     apart = np.concatenate([evaluator.statistics(samples[:5]), evaluator.statistics(samples[5:])])
-    np.testing.assert_array_equal(evaluator.statistics(samples), apart)
+    assert_same(kind, evaluator.statistics(samples), apart)
 
 
 @every_kind

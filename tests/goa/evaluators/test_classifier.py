@@ -1,0 +1,203 @@
+"""Classifiers against plain transformers, one text at a time, and by hand."""
+
+import math
+import shutil
+
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from goa.errors import EvaluatorError, SettingsError
+from goa.evaluators.classifier import ClassifierSettings
+from goa.evaluators.contract import checked_score
+from goa.settings import validate
+
+ROUNDING = 1e-6
+THREE = [math.log(0.2), math.log(0.3), math.log(0.5)]
+LABELS = ("negative", "neutral", "positive")
+
+
+def score(folder, samples, **settings) -> tuple[float | None, ...]:
+    evaluator = ClassifierSettings(model=str(folder), device="cpu", **settings).build("c")
+    return checked_score(evaluator, samples).values
+
+
+def theirs(folder, *texts: str) -> list[float]:
+    """Ask transformers for the probabilities of one text or pair."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    with torch.no_grad():
+        logits = model(**tokenizer(*texts, truncation=True, return_tensors="pt")).logits[0]
+    return logits.softmax(-1).tolist()
+
+
+@pytest.fixture(scope="module")
+def folder(save_classifier, tmp_path_factory):
+    return save_classifier(tmp_path_factory.mktemp("classifier"))
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"), [("negative", 0.2), ("neutral", 0.3), ("positive", 0.5), (1, 0.3)]
+)
+def test_the_score_is_the_probability_of_the_label(
+    save_classifier, tmp_path, make_sample, label, expected
+) -> None:
+    save_classifier(tmp_path, LABELS, THREE)
+    values = score(tmp_path, [make_sample("a good day", "x")], label=label)
+    assert values == pytest.approx([expected], abs=ROUNDING)
+
+
+def test_real_candidates_have_the_probabilities_of_transformers(folder, samples) -> None:
+    expected = [theirs(folder, sample.candidate)[1] for sample in samples]
+    values = score(folder, samples, label="good", batch_size=4)
+    assert values == pytest.approx(expected, abs=ROUNDING)
+    assert max(values) - min(values) > 0.1
+
+
+def test_of_a_pair_the_context_comes_first(folder, make_sample) -> None:
+    sample = make_sample("two dogs play", "the cat sat", "a brown horse", source="on the mat")
+    by_source = score(folder, [sample], label="good", reads="candidate_with_source")
+    assert by_source == pytest.approx([theirs(folder, "on the mat", "two dogs play")[1]], abs=1e-6)
+    pairs = [
+        theirs(folder, reference, "two dogs play")[1] for reference in sample.example.references
+    ]
+    settings = {"label": "good", "reads": "candidate_with_reference"}
+    assert score(folder, [sample], **settings) == pytest.approx([max(pairs)], abs=1e-6)
+    mean = score(folder, [sample], **settings, references="mean")
+    assert mean == pytest.approx([sum(pairs) / 2], abs=1e-6)
+    assert abs(pairs[0] - pairs[1]) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("raw", "settings", "expected"),
+    [
+        (math.log(3), {}, 0.75),
+        (math.log(3), {"activation": "sigmoid"}, 0.75),
+        (2.0, {"activation": "none", "low": 0.0, "high": 5.0}, 0.4),
+        (7.0, {"activation": "none", "low": 0.0, "high": 5.0}, 1.0),
+        (-1.0, {"activation": "none", "low": 0.0, "high": 5.0}, 0.0),
+        (0.0, {"activation": "none", "low": -2.0, "high": 2.0}, 0.5),
+    ],
+)
+def test_a_regressor_is_mapped_to_the_unit_interval(
+    save_classifier, tmp_path, make_sample, raw, settings, expected
+) -> None:
+    save_classifier(tmp_path, ("score",), [raw])
+    values = score(tmp_path, [make_sample("a", "b")], **settings)
+    assert values == pytest.approx([expected], abs=ROUNDING)
+
+
+def test_labels_that_do_not_exclude_one_another_have_probabilities_of_their_own(
+    save_classifier, tmp_path, make_sample
+) -> None:
+    save_classifier(tmp_path, LABELS, [0.0, 9.0, math.log(3)], "multi_label_classification")
+    values = score(tmp_path, [make_sample("a", "b")], label="positive")
+    assert values == pytest.approx([0.75], abs=ROUNDING)
+
+
+def test_a_long_text_is_cut_at_the_tokens_that_are_allowed(folder, make_sample) -> None:
+    cut, whole = make_sample("dog " * 6, "x"), make_sample("dog " * 500, "x")
+    values = score(folder, [cut, whole], label="good", max_tokens=8)
+    assert values[0] == values[1]
+    assert score(folder, [whole], label="good") != pytest.approx(values[1:], abs=1e-3)
+
+
+@pytest.mark.parametrize(("source", "candidate"), [(5, 90), (90, 5), (40, 40), (500, 500)])
+def test_long_pairs_are_cut_as_transformers_cuts_them(
+    folder, make_sample, source, candidate
+) -> None:
+    texts = ["the cat on " * source, "two dogs play " * candidate]
+    sample = make_sample(texts[1], "x", source=texts[0])
+    values = score(folder, [sample], label="good", reads="candidate_with_source")
+    assert values == pytest.approx([theirs(folder, *texts)[1]], abs=ROUNDING)
+
+
+def test_one_text_at_a_time_is_exactly_the_same_in_any_batch(folder, samples) -> None:
+    together = score(folder, samples, label="good", batch_size=1)
+    apart = [score(folder, [sample], label="good", batch_size=1)[0] for sample in samples]
+    assert list(together) == apart
+
+
+def test_the_signature_follows_what_is_in_the_files_and_not_where_they_lie(
+    folder, save_classifier, tmp_path
+) -> None:
+    def sign(where, **settings) -> str:
+        return ClassifierSettings(model=str(where), label="good", **settings).build("c").signature
+
+    same = shutil.copytree(folder, tmp_path / folder.name)
+    assert sign(same) == sign(folder)
+    assert str(tmp_path) not in sign(same)
+    assert sign(folder, max_tokens=9) != sign(folder)
+    save_classifier(same, logits=[0.0, 1.0])
+    changed = sign(same)
+    assert changed != sign(folder)
+    (same / "tokenizer_config.json").write_text("{}")
+    assert sign(same) != changed
+
+
+def test_a_name_on_the_hub_is_signed_by_its_commit(folder, tmp_path, monkeypatch, make_sample):
+    cached, commit = tmp_path / "models--someone--something", "0" * 39 + "7"
+    shutil.copytree(folder, cached / "snapshots" / commit)
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text(commit)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    evaluator = ClassifierSettings(model="someone/something", label="good").build("c")
+    assert f"model:someone/something@{commit}" in evaluator.signature
+    assert evaluator.score([make_sample("a", "b")]).values == pytest.approx(
+        score(folder, [make_sample("a", "b")], label="good"), abs=ROUNDING
+    )
+
+
+def test_building_looks_for_nothing() -> None:
+    ClassifierSettings(model="not/here", label="good").build("c").score([])
+
+
+def test_a_model_that_is_nowhere_is_told(make_sample, monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(EvaluatorError, match="evaluator c: out/nowhere: neither a folder here"):
+        score("out/nowhere", [make_sample("a", "b")], label="good")
+
+
+def test_a_folder_without_safetensors_is_told(make_sample, tmp_path) -> None:
+    with pytest.raises(EvaluatorError, match="no safetensors weights in this folder; save"):
+        score(tmp_path, [make_sample("a", "b")], label="good")
+
+
+def test_a_model_without_a_classifier_on_top_is_refused(save_bert, make_sample, tmp_path) -> None:
+    save_bert(tmp_path)
+    with pytest.raises(EvaluatorError, match="it has no weights for classifier.bias"):
+        score(tmp_path, [make_sample("a", "b")], label=0)
+
+
+def test_files_that_are_no_model_are_told(folder, make_sample, tmp_path) -> None:
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "model.safetensors").write_bytes(b"nothing")
+    with pytest.raises(EvaluatorError, match="cannot be loaded by AutoModelForSequence"):
+        score(tmp_path, [make_sample("a", "b")], label=0)
+
+
+@pytest.mark.parametrize(
+    ("label", "told"),
+    [
+        ("god", "'god' is none of its labels bad, good, .*did you mean good?"),
+        (2, "2 is none of its labels"),
+        (None, "None is none of its labels"),
+    ],
+)
+def test_a_label_that_is_not_there_is_told(folder, make_sample, label, told) -> None:
+    with pytest.raises(EvaluatorError, match=told):
+        score(folder, [make_sample("a", "b")], label=label)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"activation": "none", "low": 1.0, "high": 1.0}, "low must be below high"),
+        ({"high": 5.0}, "low and high are of raw outputs"),
+    ],
+)
+def test_a_range_that_means_nothing_is_refused(settings, told) -> None:
+    with pytest.raises(SettingsError, match=told):
+        validate(ClassifierSettings, {"model": "m", **settings}, "params.yaml")
