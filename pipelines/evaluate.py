@@ -15,7 +15,7 @@ from goa.evaluation.bootstrap import Bootstrap
 from goa.evaluation.measure import evaluate
 from goa.evaluation.settings import NOISED, EvaluateSettings
 from goa.evaluation.storage import PolicyEvaluation, save_evaluation
-from goa.evaluators.contract import pair_samples
+from goa.evaluators.contract import Evaluator, pair_samples
 from goa.evaluators.table import EvaluatorName, EvaluatorSettings, build_metric
 from goa.policies.compute import set_up, use_device
 from goa.policies.policy import Policy
@@ -23,6 +23,7 @@ from goa.policies.settings import ComputeSettings
 from goa.policies.storage import load_policy
 from goa.records import Example
 from goa.settings import read_sections
+from pipelines.scoring import load_learnt
 from pipelines.stage import PARAMS, Stage, open_stage, stage_argument
 
 DIGITS = 6
@@ -66,6 +67,9 @@ def evaluate_policy(stage: Stage, name: str) -> None:
         outputs[way + condition] = tuple(written)
     measured_by = settings.measured_by(params.evaluators)
     metrics = [build_metric(metric, found) for metric, found in measured_by.items()]
+    for metric in metrics:
+        if isinstance(metric, Evaluator):
+            load_learnt(metric)
     bootstrap = Bootstrap(
         seed=params.seed, resamples=settings.resamples, confidence=settings.confidence
     )

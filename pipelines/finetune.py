@@ -7,6 +7,7 @@ import torch
 
 from goa.data.corpus import open_split
 from goa.decoding.settings import GenerateSettings
+from goa.errors import EvaluatorError
 from goa.evaluators.scoring import ScoringSettings
 from goa.evaluators.table import EvaluatorName, EvaluatorSettings
 from goa.policies.adapter import add_adapter, merge_adapter
@@ -73,6 +74,14 @@ def _finetune(stage: Stage, name: str, params: Any, build: Build) -> None:
         if settings.adapter is None:
             anchor.shard(device, team.size)
     evaluator = build(name, params.evaluators[name])
+    judge = evaluator
+    if any(learner.refit_every for learner in evaluator.learners()):
+        judge = build(name, params.evaluators[name])
+        if team.size > 1:
+            raise EvaluatorError(
+                f"evaluator {name}: learns in one process alone; set compute.processes.finetune to "
+                "1, or refit_every to null"
+            )
     drops = params.scoring.unscored == "drop"
     corpus = open_split(Path("out/data"), "train")
     choice = PoolChoice(
@@ -88,6 +97,7 @@ def _finetune(stage: Stage, name: str, params: Any, build: Build) -> None:
         policy=policy,
         anchor=anchor,
         evaluator=evaluator,
+        judge=judge,
         train=corpus,
         validation=open_split(Path("out/data"), "validation"),
         pool=start_from_pool(

@@ -1,10 +1,12 @@
 """Stage ``score@E``: what evaluator E thinks of the candidate pool."""
 
+import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, islice
 from pathlib import Path
 from statistics import fmean, pstdev
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,11 +20,13 @@ from goa.evaluators.table import EvaluatorName, EvaluatorSettings
 from goa.records import Example, Sample
 from goa.settings import read_sections
 from goa.tracking.progress import Task
-from pipelines.scoring import open_scoring
+from pipelines.scoring import LEARNT, open_scoring
 from pipelines.stage import PARAMS, Stage, open_stage, stage_argument
 
 POOL = Path("out/pool.parquet")
 CANDIDATES_PER_BATCH = 512
+SOURCES_LEARNT_FROM = 10_000
+"""Of the pool; an evaluator that learns has their candidates in memory."""
 
 Pair = tuple[Example, Candidate]
 """A candidate beside the example it was written for."""
@@ -38,15 +42,49 @@ def main() -> None:
 def score_pool(stage: Stage, name: str) -> None:
     """Score every candidate of the pool, in the pool's order, and summarise."""
     params = read_sections(
-        PARAMS, scoring=ScoringSettings, evaluators=dict[EvaluatorName, EvaluatorSettings]
+        PARAMS,
+        seed=int,
+        scoring=ScoringSettings,
+        evaluators=dict[EvaluatorName, EvaluatorSettings],
     )
-    with open_scoring(params.scoring) as build:
-        _score_pool(stage, build(name, params.evaluators[name]))
+    settings = params.evaluators[name]
+    with open_scoring(params.scoring, learnt=False) as build:
+        evaluator = build(name, settings)
+        corpus = open_split(Path("out/data"), "train")
+        learnt = _learn(evaluator, corpus, params.seed)
+        with stage.output(LEARNT / name) as folder:
+            folder.mkdir()
+            for learner in evaluator.learners():
+                learner.save(folder)
+            record = {"signature": evaluator.signature, "settings": settings.model_dump()}
+            text = json.dumps(record, indent=2, ensure_ascii=False)
+            (folder / "evaluator.json").write_text(text + "\n", encoding="utf-8")
+        _score_pool(stage, evaluator, corpus, learnt)
 
 
-def _score_pool(stage: Stage, evaluator: Evaluator) -> None:
+def _learn(
+    evaluator: Evaluator, corpus: Iterable[Example], seed: int
+) -> dict[str, Mapping[str, float]]:
+    """Let what learns do so, from the pool's first sources; say how well, by name."""
+    if not evaluator.learners():
+        return {}
+    sources = islice(read_pool(POOL), SOURCES_LEARNT_FROM)
+    samples = [
+        Sample(example=example, candidate=written.text)
+        for example, written in pair_with_examples(sources, corpus)
+    ]
+    return {
+        learner.name: learner.learn(samples, seed, anew=True) for learner in evaluator.learners()
+    }
+
+
+def _score_pool(
+    stage: Stage,
+    evaluator: Evaluator,
+    corpus: Iterable[Example],
+    learnt: Mapping[str, Mapping[str, float]],
+) -> None:
     name = evaluator.name
-    corpus = open_split(Path("out/data"), "train")
     rewards = Path(f"out/rewards/{name}.parquet")
     num_candidates, started = _count_rows(POOL), time.perf_counter()
     with (
@@ -57,7 +95,8 @@ def _score_pool(stage: Stage, evaluator: Evaluator) -> None:
         write_rewards(path, _follow(batches, task))
     speed = num_candidates / (time.perf_counter() - started)
     stage.spool.metrics(0, {"candidates_per_second": speed})
-    stage.metrics(Path(f"metrics/score/{name}.json"), summarize(read_rewards(rewards)))
+    summary: dict[str, Any] = summarize(read_rewards(rewards))
+    stage.metrics(Path(f"metrics/score/{name}.json"), {**summary, **learnt})
 
 
 def pair_with_examples(

@@ -16,7 +16,7 @@ from goa.evaluators.contract import Evaluator
 from goa.policies.policy import Policy
 from goa.policies.tokens import Tokens
 from goa.randomness import generator
-from goa.records import Example
+from goa.records import Example, Sample
 from goa.rollouts.credits import reward_gains
 from goa.rollouts.references import references_of
 from goa.rollouts.rewards import begin_reward, describe_rewards, reward
@@ -58,6 +58,7 @@ class CandidateWriter:
         self.evaluator = evaluator
         self.strategy = strategy
         self.needs = needs
+        self._learnt = 0
 
     def write(self, examples: Sequence[Example], seed: int, index: int = 0) -> Rollout:
         """Write and score candidates for B examples, with the policy as it is now.
@@ -75,6 +76,7 @@ class CandidateWriter:
         keys = [example.id for example in examples]
         prefixes = self._prefixes(examples, seed, index)
         candidates = generate(self.policy, sources, self.strategy, seed, keys, prefixes)
+        learnt = self._learn(examples, candidates, seed, index)
         finish = begin_reward(self.evaluator, examples, candidates.texts, drops=self.needs.drops)
         greedy_rewards = self._greedy_rewards(examples, sources) if self.needs.greedy else None
         rewards, parts = finish()
@@ -87,9 +89,28 @@ class CandidateWriter:
             rewards=reward_tensor,
             greedy_rewards=greedy_rewards,
             prefix_mask=None if prefixes is None else _covered(prefixes, candidates.mask),
-            diagnostics=parts | _describe(candidates) | describe_rewards(reward_tensor),
+            diagnostics=parts | learnt | _describe(candidates) | describe_rewards(reward_tensor),
         )
         return self.complete(rollout, examples, seed)
+
+    def _learn(
+        self, examples: Sequence[Example], candidates: Candidates, seed: int, index: int
+    ) -> dict[str, float]:
+        """Let evaluators that are due learn from what was written; say how well, once a round."""
+        if index <= self._learnt:
+            return {}
+        self._learnt = index
+        samples = [
+            Sample(example=example, candidate=text)
+            for example, row in zip(examples, candidates.texts, strict=True)
+            for text in row
+        ]
+        return {
+            f"{learner.name}.{name}": value
+            for learner in self.evaluator.learners()
+            if learner.refit_every and index % learner.refit_every == 0
+            for name, value in learner.learn(samples, seed, anew=False).items()
+        }
 
     def _as_read(self, examples: Sequence[Example], seed: int) -> list[str]:
         """Give the sources as the policy reads them, some of them noised."""

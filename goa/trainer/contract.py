@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from goa.evaluators.learning import LearningEvaluator
 from goa.objectives.head import Head
 from goa.trainer.collapse import CollapseSettings
 from goa.trainer.diagnostics import Totals
@@ -68,6 +69,8 @@ class Phase:
     """When to look, and when to stop."""
     collapse: CollapseSettings | None = None
     """What counts as a collapse; None: nothing does."""
+    learners: Sequence[LearningEvaluator] = ()
+    """What learns along with the policy; part of a checkpoint."""
     carries_optimiser: bool = True
     """Whether the optimiser starts with the moments that the phase before left it with."""
 

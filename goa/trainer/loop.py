@@ -18,7 +18,7 @@ from goa.trainer.optimiser import Optimiser, head_parameters
 from goa.trainer.team import Team
 from goa.trainer.update import NotFiniteError
 
-WEIGHTS, BEST = "weights.", "best."
+WEIGHTS, BEST, EVALUATOR = "weights.", "best.", "evaluator."
 
 
 class Trainer:
@@ -100,6 +100,15 @@ class _Course:
             }
             self.optimiser.restore(kept)
             self.optimiser.slow_down(state.restorations)
+            for learner in phase.learners:
+                prefix = f"{EVALUATOR}{learner.name}/"
+                learner.restore(
+                    {
+                        name.removeprefix(prefix): tensor
+                        for name, tensor in kept.items()
+                        if name.startswith(prefix)
+                    }
+                )
         elif phase.carries_optimiser:
             self.optimiser.restore(kept)
 
@@ -203,6 +212,11 @@ class _Course:
         tensors = {WEIGHTS + name: weight for name, weight in self.weights.items()}
         tensors |= {BEST + name: weight for name, weight in self.best.items()}
         tensors |= self.optimiser.tensors()
+        tensors |= {
+            f"{EVALUATOR}{learner.name}/{name}": tensor
+            for learner in self.phase.learners
+            for name, tensor in learner.state().items()
+        }
         if self.trainer.anchor is not None:
             self.state.divergence_weight = self.trainer.anchor.weight
         values = {name: getattr(self.state, name) for name in TrainingState.__slots__}

@@ -38,6 +38,8 @@ class Materials:
     """The policy as it was."""
     evaluator: Evaluator
     """What the policy is named after: the reward of every phase that names no other."""
+    judge: Evaluator
+    """The same before it learnt along with the policy: what the best policy is chosen by."""
     train: Corpus
     """Where sources come from."""
     validation: Corpus
@@ -107,7 +109,7 @@ def make_phase(place: int, resolved: ResolvedPhase, materials: Materials) -> Pha
         learner=_learner(settings, rounds, materials, seed),
         validate=RewardValidation(
             policy,
-            _looked_at(materials.evaluator, evaluator),
+            _looked_at(materials, evaluator),
             materials.validation,
             Look(
                 num_sources=settings.validation.num_sources,
@@ -120,13 +122,16 @@ def make_phase(place: int, resolved: ResolvedPhase, materials: Materials) -> Pha
         validation=settings.validation,
         collapse=settings.collapse,
         carries_optimiser=resolved.carries_optimiser,
+        learners=evaluator.learners(),
     )
 
 
-def _looked_at(named: Evaluator, of_phase: Evaluator) -> dict[str, Evaluator]:
-    """Name what is measured on the validation split; the phase's own evaluator decides."""
-    looked_at = {"validation_reward": named}
-    return looked_at if of_phase is named else {**looked_at, "validation_phase_reward": of_phase}
+def _looked_at(materials: Materials, evaluator: Evaluator) -> dict[str, Evaluator]:
+    """Name what is measured on the validation split; the last one decides."""
+    judge = {"validation_reward": materials.judge}
+    if evaluator is not materials.evaluator:
+        return {**judge, "validation_phase_reward": evaluator}
+    return judge if evaluator is materials.judge else {"validation_live_reward": evaluator, **judge}
 
 
 def _learner(
