@@ -10,6 +10,7 @@ from goa.evaluators.distinct import DistinctSettings
 from goa.evaluators.diversity import DiversitySettings
 from goa.evaluators.format import FormatSettings
 from goa.evaluators.length import LengthSettings
+from goa.evaluators.python import PythonSettings
 from goa.evaluators.relevance import RelevanceSettings
 from goa.evaluators.repetition import RepetitionSettings
 from goa.evaluators.rouge import RougeSettings
@@ -30,4 +31,5 @@ Single = (
     | RepetitionSettings
     | LengthSettings
     | FormatSettings
+    | PythonSettings
 )  # fmt: skip

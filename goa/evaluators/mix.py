@@ -44,6 +44,8 @@ class Mix(Evaluator):
             part_name: (part.weight / total, part.evaluator.build(f"{name}.{part_name}"))
             for part_name, part in settings.parts.items()
         }
+        self.reads_batch = any(part.reads_batch for _, part in self._parts.values())
+        self.draws = any(part.draws for _, part in self._parts.values())
         signatures = [f"{weight:.4g}*[{part.signature}]" for weight, part in self._parts.values()]
         self.signature = "+".join(signatures)
 
