@@ -9,6 +9,7 @@ from goa.evaluators.chrf import ChrfSettings
 from goa.evaluators.distinct import DistinctSettings
 from goa.evaluators.diversity import DiversitySettings
 from goa.evaluators.format import FormatSettings
+from goa.evaluators.http import HttpSettings
 from goa.evaluators.length import LengthSettings
 from goa.evaluators.python import PythonSettings
 from goa.evaluators.relevance import RelevanceSettings
@@ -32,4 +33,5 @@ Single = (
     | LengthSettings
     | FormatSettings
     | PythonSettings
+    | HttpSettings
 )  # fmt: skip
