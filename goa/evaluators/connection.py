@@ -1,6 +1,5 @@
 """Asking a server over HTTP: several requests at a time, with patience while it is busy."""
 
-import math
 import os
 import re
 import time
@@ -182,7 +181,7 @@ def seconds_to_wait(retry_after: str, now: float) -> float:
             seconds = parsedate_to_datetime(retry_after).timestamp() - now
         except (ValueError, OverflowError):
             return 0.0
-    return 0.0 if math.isnan(seconds) else max(0.0, seconds)
+    return max(0.0, seconds)  # 0, too, for what float() reads as nan
 
 
 def _problem_of(url: str) -> str:

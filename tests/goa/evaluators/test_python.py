@@ -123,6 +123,7 @@ def test_a_breakdown_arrives_by_name(make, kind) -> None:
         ("{'value': [0.5, 0.5]}", r"returned the keys \['value'\], not \"values\" and \"parts\""),
         ("{'values': [0.5, 0.5], 'x': 1}", r"returned the keys \['values', 'x'\]"),
         ("{'values': [0.5, 0.5], 'parts': [1]}", 'parts" that are no mapping from names'),
+        ("{'values': [0.5, 0.5], 'parts': ['tone']}", 'parts" that are no mapping from names'),
         ("{'values': [0, 0], 'parts': {'tone': 1}}", "returned int as tone"),
         ("[0.5]", "gave 1 scores for 2 samples"),
         ("[0.5, 1.5]", "gave 1.5, which is not in .*candidate 'b'"),
@@ -143,7 +144,7 @@ def test_what_fails_is_told_with_the_sample_and_the_line(make) -> None:
 
 
 def test_a_function_never_sees_an_empty_batch(make) -> None:
-    own = make("def f(samples):\n    return [1.0 / len(samples) for sample in samples]\n")
+    own = make("def f(samples):\n    return [len(samples[0].candidate) / 9]\n")
     assert own.score([]).values == ()
 
 
