@@ -74,7 +74,7 @@ def _finetune(stage: Stage, name: str, params: Any, build: Build) -> None:
         if settings.adapter is None:
             anchor.shard(device, team.size)
     evaluator = build(name, params.evaluators[name])
-    judge = evaluator
+    judge = None
     if any(learner.refit_every for learner in evaluator.learners()):
         judge = build(name, params.evaluators[name])
         if team.size > 1:

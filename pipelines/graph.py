@@ -117,12 +117,18 @@ def stage_definition(name: str, root: Path = Path()) -> StageDefinition:
     Raises:
         PipelineError: no DVC project there, or no such stage in its dvc.yaml.
     """
-    with _open_repo(root) as repo:
-        from dvc.dvcfile import load_file  # noqa: PLC0415
-        from dvc.stage.loader import StageLoader  # noqa: PLC0415
+    with _open_stages(root) as stages:
+        return _define(stages[name])
 
-        file = load_file(repo, str(Path(repo.root_dir, PROJECT_FILE)))
-        return _define(StageLoader(file, file.contents)[name])
+
+def stage_definitions(root: Path = Path()) -> dict[str, StageDefinition]:
+    """Resolve every stage in the same way, by name, in the order of dvc.yaml.
+
+    Raises:
+        PipelineError: no DVC project there, or dvc.yaml cannot be resolved.
+    """
+    with _open_stages(root) as stages:
+        return {name: _define(stages[name]) for name in stages}
 
 
 def stale_stages(root: Path) -> dict[str, tuple[str, ...]]:
@@ -179,6 +185,17 @@ def _open_repo(root: Path) -> Iterator[Any]:
             yield repo
     except DvcException as error:
         raise PipelineError(f"dvc: {error}") from error
+
+
+@contextlib.contextmanager
+def _open_stages(root: Path) -> Iterator[Mapping[str, Any]]:
+    """Open the stages of dvc.yaml as DVC resolves them, each when it is asked for."""
+    with _open_repo(root) as repo:
+        from dvc.dvcfile import load_file  # noqa: PLC0415
+        from dvc.stage.loader import StageLoader  # noqa: PLC0415
+
+        file = load_file(repo, str(Path(repo.root_dir, PROJECT_FILE)))
+        yield StageLoader(file, file.contents)
 
 
 def _locked(repo: Any) -> contextlib.AbstractContextManager[None]:

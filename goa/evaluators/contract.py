@@ -212,9 +212,9 @@ def _checked(
     except EvaluatorError:
         raise
     except Exception as error:
+        told = [f"{type(error).__name__}: {first_line(error)}", *getattr(error, "__notes__", ())]
         raise EvaluatorError(
-            f"evaluator {evaluator.name}: {_culprit(evaluator, samples)}: "
-            f"{type(error).__name__}: {first_line(error)}"
+            f"evaluator {evaluator.name}: {_culprit(evaluator, samples)}: {' '.join(told)}"
         ) from error
 
     def check(column: Sequence[float | None], of: str) -> tuple[float | None, ...]:

@@ -12,7 +12,9 @@ from goa.evaluators.discriminator import DiscriminatorSettings, EnergySettings
 from goa.evaluators.distinct import DistinctSettings
 from goa.evaluators.diversity import DiversitySettings
 from goa.evaluators.format import FormatSettings
+from goa.evaluators.http import HttpSettings
 from goa.evaluators.length import LengthSettings
+from goa.evaluators.python import PythonSettings
 from goa.evaluators.relevance import RelevanceSettings
 from goa.evaluators.repetition import RepetitionSettings
 from goa.evaluators.rouge import RougeSettings
@@ -37,4 +39,6 @@ Single = (
     | EnergySettings
     | ClassifierSettings
     | BertscoreSettings
+    | PythonSettings
+    | HttpSettings
 )  # fmt: skip

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from goa.evaluators.learning import LearningEvaluator
+from torch import Tensor
+
 from goa.objectives.head import Head
 from goa.trainer.collapse import CollapseSettings
 from goa.trainer.diagnostics import Totals
@@ -55,6 +56,19 @@ class Learner(Protocol):
         """
 
 
+class SideLearner(Protocol):
+    """Learns beside the policy by itself, such as an evaluator that has weights."""
+
+    name: str
+    """Unique within a phase."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Give its weights by name."""
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take weights back."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
     """A span of training with one way to learn and one way to look."""
@@ -69,7 +83,7 @@ class Phase:
     """When to look, and when to stop."""
     collapse: CollapseSettings | None = None
     """What counts as a collapse; None: nothing does."""
-    learners: Sequence[LearningEvaluator] = ()
+    learners: Sequence[SideLearner] = ()
     """What learns along with the policy; part of a checkpoint."""
     carries_optimiser: bool = True
     """Whether the optimiser starts with the moments that the phase before left it with."""

@@ -38,8 +38,6 @@ class Materials:
     """The policy as it was."""
     evaluator: Evaluator
     """What the policy is named after: the reward of every phase that names no other."""
-    judge: Evaluator
-    """The same before it learnt along with the policy: what the best policy is chosen by."""
     train: Corpus
     """Where sources come from."""
     validation: Corpus
@@ -52,6 +50,9 @@ class Materials:
     """The processes that share the work."""
     build: Callable[[str, Rewarding], Evaluator] = build_evaluator
     """Builds the evaluator of a phase that has one of its own."""
+    judge: Evaluator | None = None
+    """``evaluator`` as it was before it learnt along with the policy, where it does: what the best
+    policy is chosen by."""
     drops: bool = False
     """Whether sources are left out for which something cannot be scored; else that is an error."""
 
@@ -128,10 +129,10 @@ def make_phase(place: int, resolved: ResolvedPhase, materials: Materials) -> Pha
 
 def _looked_at(materials: Materials, evaluator: Evaluator) -> dict[str, Evaluator]:
     """Name what is measured on the validation split; the last one decides."""
-    judge = {"validation_reward": materials.judge}
+    judge = {"validation_reward": materials.judge or materials.evaluator}
     if evaluator is not materials.evaluator:
         return {**judge, "validation_phase_reward": evaluator}
-    return judge if evaluator is materials.judge else {"validation_live_reward": evaluator, **judge}
+    return judge if materials.judge is None else {"validation_live_reward": evaluator, **judge}
 
 
 def _learner(

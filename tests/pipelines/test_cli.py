@@ -194,9 +194,13 @@ def test_the_comparison_is_shown_where_there_is_one(fakes, tmp_path, monkeypatch
     assert "mlflow ui --backend-store-uri sqlite:///" in lines[-1]
 
 
-def test_check_says_that_all_is_well() -> None:
+@pytest.mark.parametrize("warnings", [[], ["a.py goes unnoticed", "b.py too"]])
+def test_check_says_that_all_is_well_and_warns_beside(warnings, monkeypatch) -> None:
+    monkeypatch.setattr("pipelines.dependencies.unwatched", lambda params, root: warnings)
     result = goa("check", "--params", "some.yaml")
+    assert result.exit_code == 0
     assert result.stdout == "some.yaml: no problem found\n"
+    assert result.stderr.splitlines() == [f"warning: {warning}" for warning in warnings]
 
 
 def test_publish_says_what_it_recorded(fakes) -> None:

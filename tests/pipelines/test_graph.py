@@ -10,7 +10,13 @@ import pytest
 from dvc.repo import Repo
 
 from goa.errors import PipelineError
-from pipelines.graph import lock_entries, read_graph, stage_definition, stale_stages
+from pipelines.graph import (
+    lock_entries,
+    read_graph,
+    stage_definition,
+    stage_definitions,
+    stale_stages,
+)
 
 # dvc still uses what pygtrie deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
@@ -67,6 +73,11 @@ def test_a_definition_can_be_read_while_dvc_writes_its_lock_file(done_toy) -> No
     with Repo(str(done_toy.root)) as repo, repo.lock:
         (done_toy.root / "dvc.lock").write_text("")
         assert stage_definition("prepare", done_toy.root) == whole
+        assert stage_definitions(done_toy.root)["prepare"] == whole
+
+
+def test_all_definitions_are_those_of_the_graph(toy) -> None:
+    assert stage_definitions(toy.root) == dict(read_graph(toy.root).stages)
 
 
 @pytest.mark.parametrize("read", [read_graph, lock_entries, stale_stages])

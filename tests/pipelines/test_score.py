@@ -177,7 +177,7 @@ def stage(tmp_path: Path, monkeypatch) -> Stage:
     """Give a stage in a project that has a corpus, a pool and settings."""
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text(
-        "scoring: {store: false}\nevaluators:\n  overlap: {kind: rouge, variant: rouge1}\n"
+        "seed: 1\nscoring: {store: false}\nevaluators:\n  overlap: {kind: rouge, variant: rouge1}\n"
     )
     Path("out/data").mkdir(parents=True)
     with CorpusWriter(split_path(Path("out/data"), "train")) as writer:

@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 
 import numpy as np
@@ -22,6 +22,7 @@ from goa.evaluators.distinct import DistinctSettings
 from goa.evaluators.diversity import DiversitySettings
 from goa.evaluators.format import FormatSettings
 from goa.evaluators.length import LengthSettings
+from goa.evaluators.python import PythonSettings
 from goa.evaluators.relevance import EmbeddingsSettings, RelevanceSettings
 from goa.evaluators.repetition import RepetitionSettings
 from goa.evaluators.rouge import RougeSettings
@@ -33,6 +34,13 @@ from goa.evaluators.sentiment import (
 from goa.evaluators.table import Rewarding, build_evaluator
 from goa.evaluators.ter import TerSettings
 from goa.records import Example, Sample
+
+
+def share_of_words(samples: Sequence[Sample], *, power: float) -> list[float]:
+    """Stand for a function of the user's own: words of a text that a reference has, and back."""
+    pairs = [(set(s.candidate.split()), set(s.example.references[0].split())) for s in samples]
+    return [(len(a & b) / max(1, len(a | b))) ** power for a, b in pairs]
+
 
 KINDS: dict[str, Rewarding] = {
     "bleu": BleuSettings(),
@@ -55,6 +63,7 @@ KINDS: dict[str, Rewarding] = {
     "length_of_source": LengthSettings(against="source", ratio=0.5),
     "format": FormatSettings(pattern=r"\\P{Cc}*", contains=["a"], excludes=["é"], valid_json=True),
     "format_share": FormatSettings(contains=["A", "ß"], ignore_case=True, pays="share"),
+    "python": PythonSettings(function=f"{__name__}:share_of_words", options={"power": 0.5}),
     "classifier": ClassifierSettings(model="classifier", label="good"),
     "classifier_of_pairs": ClassifierSettings(
         model="classifier", label="good", reads="candidate_with_reference", references="mean"
