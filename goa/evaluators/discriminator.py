@@ -148,9 +148,10 @@ class LearnedTest(LearningEvaluator):
 
         settings = self._settings
         with torch_draws(seed, "weights"):
-            return TextPairNetwork(
+            network = TextPairNetwork(
                 settings.embedding, settings.channels, settings.buckets, settings.dropout
             )
+        return network.eval()
 
     def _train(self, groups: Sequence[Sequence[Sample]], seed: int, epochs: int) -> None:
         import torch  # noqa: PLC0415
