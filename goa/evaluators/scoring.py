@@ -3,9 +3,9 @@
 import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from goa.errors import EvaluatorError
 from goa.evaluators.contract import Evaluator, FloatArray, checked_score
@@ -33,6 +33,12 @@ class ScoringSettings(Settings):
     store: bool = True
     """Keep scores in .goa/rewards, so that no later run pays for them again. No result depends on
     it."""
+
+    @model_validator(mode="after")
+    def _a_process_can_be_stopped(self) -> Self:
+        if self.timeout is not None and not self.processes:
+            raise ValueError("timeout stops a process beside the stage: set processes to 1 or more")
+        return self
 
 
 class ScoringService(Evaluator):

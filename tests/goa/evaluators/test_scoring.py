@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from goa.errors import EvaluatorError
+from goa.errors import EvaluatorError, SettingsError
 from goa.evaluators.bleu import BleuSettings
 from goa.evaluators.contract import Evaluator, checked_score
 from goa.evaluators.rule import RuleSettings
 from goa.evaluators.scoring import ScoringService, ScoringSettings
 from goa.evaluators.workers import Builder
 from goa.records import Example, Sample, Scores
+from goa.settings import validate
 
 EXAMPLES = [
     Example(id=str(number), source=f"source {number}", references=(f"reference {number}",))
@@ -98,6 +99,11 @@ def asked(tmp_path: Path) -> Callable[[], list[str]]:
         return lines
 
     return take
+
+
+def test_a_timeout_without_a_process_to_stop_is_refused() -> None:
+    with pytest.raises(SettingsError, match="set processes to 1 or more"):
+        validate(ScoringSettings, {"timeout": 1.0}, "here")
 
 
 @pytest.mark.parametrize("processes", [0, 2])

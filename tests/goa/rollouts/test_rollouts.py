@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from goa.decoding.generation import generate
 from goa.decoding.settings import SampleSettings
 from goa.errors import DataError, EvaluatorError
 from goa.evaluators.contract import Evaluator
+from goa.evaluators.learning import LearningEvaluator
 from goa.policies.policy import Policy
 from goa.policies.tokens import Tokens
 from goa.records import Example, Sample, Scores
@@ -371,6 +372,53 @@ def test_where_told_sources_without_reward_are_left_out_and_counted(
     assert rollout.diagnostics["dropped_sources"] == 2
     assert rollout.rewards is not None
     assert rollout.diagnostics["reward"] == pytest.approx(float(rollout.rewards[:, :3].mean()))
+
+
+class Pupil(LearningEvaluator):
+    """Scores by how often it has learnt, and notes from what."""
+
+    name = "pupil"
+    signature = "pupil"
+    refit_every = 2
+
+    def __init__(self) -> None:
+        self.lessons: list[tuple[list[str], bool]] = []
+
+    def score(self, samples: Sequence[Sample]) -> Scores:
+        return Scores(values=(len(self.lessons) / 10,) * len(samples))
+
+    def learn(self, samples: Sequence[Sample], seed: int, *, anew: bool) -> Mapping[str, float]:
+        self.lessons.append(([sample.candidate for sample in samples], anew))
+        return {"accuracy": 0.7}
+
+    def state(self) -> dict[str, torch.Tensor]:
+        return {}
+
+    def restore(self, state: Mapping[str, torch.Tensor]) -> None: ...
+
+
+def test_an_evaluator_learns_from_fresh_candidates_when_it_is_due_and_before_it_scores_them(
+    policy: Policy,
+) -> None:
+    pupil = Pupil()
+    writer = CandidateWriter(policy, pupil, STRATEGY, RolloutNeeds())
+    rewards, said = [], []
+    for index in range(5):
+        rollout = writer.write(EXAMPLES[:2], seed=index, index=index)
+        assert rollout.rewards is not None
+        rewards.append(round(float(rollout.rewards.mean()), 6))
+        said.append(rollout.diagnostics.get("pupil.accuracy"))
+    assert rewards == [0.0, 0.0, 0.1, 0.1, 0.2]
+    assert said == [None, None, 0.7, None, 0.7]
+    assert pupil.lessons[1] == ([text for row in texts_of(rollout, policy) for text in row], False)
+
+
+def test_a_round_that_is_written_in_parts_is_learnt_from_once(policy: Policy) -> None:
+    pupil = Pupil()
+    writer = CandidateWriter(policy, pupil, STRATEGY, RolloutNeeds())
+    for _ in range(2):
+        writer.write(EXAMPLES[:2], seed=1, index=2)
+    assert len(pupil.lessons) == 1
 
 
 def test_a_round_without_any_reward_is_an_error(policy: Policy) -> None:

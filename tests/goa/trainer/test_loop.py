@@ -402,6 +402,42 @@ def test_heads_go_on_where_they_were(make_policy: Callable[..., Policy], tmp_pat
     assert all(float(weight.abs().max()) > 0.0 for weight in expected[0].values())
 
 
+class Diary:
+    """Learns a number a round, beside the policy."""
+
+    name = "diary"
+
+    def __init__(self) -> None:
+        self.pages = torch.zeros(1)
+
+    def state(self) -> dict[str, Tensor]:
+        return {"pages": self.pages.clone()}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        self.pages = state["pages"].clone()
+
+
+def test_what_learns_beside_the_policy_goes_on_where_it_was(
+    make_policy: Callable[..., Policy], tmp_path: Path
+) -> None:
+    def run(folder: str, stop_at: int) -> Tensor:
+        policy, diary = make_policy(), Diary()
+        rollouts = thirds(policy)
+
+        def make(index: int) -> Rollout:
+            diary.pages = 2 * diary.pages + index
+            return rollouts(index)
+
+        phase = likelihood_phase(policy, Rounds(make, 10, stop_at), learners=[diary])
+        train(Trainer(policy, [lambda: phase]), tmp_path / folder)
+        return diary.pages
+
+    expected = run("whole", -1)
+    with pytest.raises(Killed):
+        run("broken", 8)
+    assert torch.equal(run("broken", -1), expected)
+
+
 def test_a_steered_weight_survives_a_restart(policy: Policy, tmp_path: Path) -> None:
     def run() -> float:
         anchor = Anchor(policy, DivergenceSettings(weight=0.5, target=0.001))
