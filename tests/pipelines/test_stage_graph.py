@@ -94,3 +94,21 @@ def test_metrics_stay_out_of_the_cache_and_nothing_persists() -> None:
     for stage in DEFINITIONS.values():
         for metric in stage.get("metrics", []):
             assert list(metric.values()) == [{"cache": False}]
+
+
+@pytest.mark.parametrize(
+    "path", [PROJECT / "params.yaml", *sorted((PROJECT / "experiments").glob("*.yaml"))], ids=str
+)
+def test_every_file_of_parameters_has_what_dvc_watches(path: Path) -> None:
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    watched = {
+        name
+        for stage in GRAPH["stages"].values()
+        for name in stage.get("do", stage).get("params", [])
+        if "$" not in name
+    }
+    for name in watched:
+        section: Any = content
+        for key in name.split("."):
+            assert key in section, name
+            section = section[key]
