@@ -138,8 +138,11 @@ def _pick(generate: GenerateSettings, num_sources: int) -> Iterator[_Source]:
 
 
 def _rank(compute: ComputeSettings, examples: Sequence[Example], seed: int) -> ReferenceRanks:
-    """Rank references under the pretrained policy; it is let go before evaluators are loaded."""
+    """Rank references under the pretrained policy; it is let go before evaluators are loaded.
+
+    With the CPU threads of fine-tuning, which is where evaluators are asked for most rewards.
+    """
     silence_foreign_bars()
-    policy = load_policy(POLICY, use_device(compute, compute.threads.evaluate))
+    policy = load_policy(POLICY, use_device(compute, compute.threads.finetune))
     set_up(policy, compute, dropout=False)
     return rank_references(policy, examples, seed)

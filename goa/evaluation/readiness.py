@@ -17,6 +17,8 @@ SAME = 1e-6
 SIGNIFICANCE = 0.05
 """p-value of a probe, not corrected for there being several: a hole that is missed costs a training
 run, a false alarm costs a look at a table."""
+FEWEST_SOURCES = 10
+"""Sources that a probe's p-value needs to count: of a few, every resample says the same."""
 MUCH_SILENCE = 0.5
 """Share of sources without signal: beyond it, most of what is generated is for nothing."""
 LITTLE_HEADROOM = 0.01
@@ -151,7 +153,9 @@ def falls_behind(probing: Probing) -> bool:
 
 
 def _is_significant(probing: Probing) -> bool:
-    return probing.p_value is not None and probing.p_value < SIGNIFICANCE
+    if probing.p_value is None or probing.sources < FEWEST_SOURCES:
+        return False
+    return probing.p_value < SIGNIFICANCE
 
 
 def _reasons(found: Findings, drops: bool) -> Iterator[str]:

@@ -130,7 +130,7 @@ def done_toy(finished_toy: Path, tmp_path: Path) -> Toy:
 
 SETTINGS = """
 seed: 3
-compute: {threads: {evaluate: 1}}
+compute: {threads: {finetune: 1}}
 generate:
   strategies:
     greedy: {kind: greedy}

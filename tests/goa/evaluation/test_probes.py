@@ -10,7 +10,7 @@ def make(example_id: str, *references: str) -> Example:
 
 
 def test_the_most_frequent_are_counted_over_all_references() -> None:
-    examples = [make("0", "b a", "c c"), make("1", "b a"), make("2", "c d e")]
+    examples = [make("0", "c c", "b a"), make("1", "b a"), make("2", "c d e")]
     assert most_frequent(examples) == Frequent(word="c", sentence="b a")
 
 

@@ -129,6 +129,11 @@ def test_a_probe_that_is_better_by_rounding_alone_is_not_preferred() -> None:
     assert not beats_policy(probing(None, None))
 
 
+def test_a_few_sources_prove_nothing() -> None:
+    assert beats_policy(dataclasses.replace(probing(0.9), sources=10))
+    assert not beats_policy(dataclasses.replace(probing(0.9), sources=9))
+
+
 def test_an_evaluator_that_fails_is_a_no_go() -> None:
     found = failed(EvaluatorError("evaluator x: broken"))
     assert (found.go, found.reasons) == (False, ("it fails: evaluator x: broken",))
