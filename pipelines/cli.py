@@ -182,6 +182,70 @@ def status() -> None:
     Console().print(status_table(graph, stale_stages(ROOT)))
 
 
+@app.command(epilog="Example: [bold]goa preflight bleu rule --price-per-hour 2.5[/bold]")
+def preflight(
+    evaluators: Annotated[
+        list[str] | None, typer.Argument(help="Names in params.yaml. Default: every one.")
+    ] = None,
+    sources: Annotated[
+        int, typer.Option(min=1, help="Sources of the candidate pool, at most; its first ones.")
+    ] = 200,
+    price_per_hour: Annotated[
+        float | None, typer.Option(min=0.0, help="Of the machine, in any currency.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write everything as JSON.")] = False,
+) -> None:
+    """Try evaluators on what the pretrained policy wrote, before anything is trained on them.
+
+    Needs prepare, pretrain and generate to have run. Exit code 1 when an evaluator is a NO-GO.
+    """
+    from rich.console import Console
+
+    from goa.report.preflight import show_preflight
+    from pipelines.preflight import as_text
+    from pipelines.preflight import preflight as try_all
+
+    found = try_all(
+        evaluators or [], sources, price_per_hour, lambda line: typer.echo(line, err=True)
+    )
+    if as_json:
+        typer.echo(as_text(found))
+    else:
+        Console().print(*show_preflight(found), sep="\n")
+    if not found.go:
+        raise typer.Exit(1)
+
+
+@app.command(
+    epilog="Example: [bold]goa rescore chrf --settings '{kind: chrf, word_order: 2}'[/bold]"
+)
+def rescore(
+    evaluator: Annotated[str, typer.Argument(help="A name in params.yaml, or of --settings.")],
+    settings: Annotated[
+        str | None, typer.Option(help="Of the evaluator, as YAML; params.yaml is not asked then.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A Parquet file for the rewards. Default: none is written.")
+    ] = None,
+) -> None:
+    """Score the candidates of the pool again, by any evaluator; nothing is generated.
+
+    Prints what the evaluator says of each strategy, and how far it agrees with out/rewards.
+    """
+    from rich.console import Console
+
+    from goa.report.agreement import agreement_table, summary_table
+    from pipelines.rescore import rescore as score_again
+
+    found = score_again(evaluator, settings, out)
+    console = Console()
+    console.print(summary_table(evaluator, found.summary))
+    if found.agreements:
+        console.print(agreement_table(evaluator, found.agreements))
+    for problem in found.problems:
+        typer.echo(problem, err=True)
+
+
 def _run(targets: list[str], slots: int) -> "RunOutcome":
     import asyncio
 

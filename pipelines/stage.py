@@ -74,7 +74,7 @@ def open_stage(name: str) -> Iterator[Stage]:
     the stage has finished with this fingerprint, so that its outputs can be committed even if DVC
     itself was stopped.
     """
-    _silence_foreign_bars()
+    silence_foreign_bars()
     try:
         parts = made_of(stage_definition(name))
         key = fingerprint_of(parts)
@@ -124,7 +124,7 @@ def _add_processes(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _silence_foreign_bars() -> None:
+def silence_foreign_bars() -> None:
     """Switch off the bars that transformers draws while it reads and writes weights."""
     transformers = sys.modules.get("transformers")
     if transformers is not None:

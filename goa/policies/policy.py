@@ -195,10 +195,7 @@ class Policy(ABC):
         num_sources, num_candidates, width = tokens.shape
         shape = (num_sources, num_candidates, width)
         flat, flat_mask = tokens.reshape(-1, width), mask.reshape(-1, width)
-        force = partial(self._force, sources, flat, flat_mask, states=states)
-        with self.arithmetic():
-            logits, hidden = force() if self.shards is None else self.shards.run(force)
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        logits, hidden = self._logits(sources, flat, flat_mask, states=states)
         normaliser = logits.logsumexp(dim=-1)
         chosen = logits.gather(-1, flat.unsqueeze(-1)).squeeze(-1)
         entropies = None
@@ -216,12 +213,40 @@ class Policy(ABC):
             states=None if hidden is None else hidden.view(*shape, -1),
         )
 
+    @torch.no_grad()
+    def ranks(self, sources: Tokens, tokens: Tensor, mask: Tensor) -> Tensor:
+        """Rank given tokens among all of the vocabulary by teacher forcing, [B, K, T] int64.
+
+        1 is the likeliest token in its place; tokens that are as likely share the better rank. Zero
+        where the mask is False. One source's logits, [K, T, V], are held at a time.
+
+        Args:
+            sources: B tokenized sources.
+            tokens: [B, K, T] candidate ids, the end token included.
+            mask: [B, K, T] bool, True for the tokens of a candidate.
+        """
+        ranks = torch.zeros_like(tokens)
+        for row, (ids, found) in enumerate(zip(tokens, mask, strict=True)):
+            logits, _ = self._logits(sources[row : row + 1], ids, found, states=False)
+            chosen = logits.gather(-1, ids.unsqueeze(-1))
+            ranks[row] = (logits > chosen).sum(dim=-1) + 1
+        return ranks.masked_fill(~mask, 0)
+
     @abstractmethod
     def start(self, sources: Tokens, num_candidates: int) -> Writing:
         """Begin K candidates for each of B sources, source by source: R = B * K.
 
         Each source is read once.
         """
+
+    def _logits(
+        self, sources: Tokens, tokens: Tensor, mask: Tensor, *, states: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Do as :meth:`_force` does, in the policy's precision; logits of float32 at least."""
+        force = partial(self._force, sources, tokens, mask, states=states)
+        with self.arithmetic():
+            logits, hidden = force() if self.shards is None else self.shards.run(force)
+        return logits.to(torch.promote_types(logits.dtype, torch.float32)), hidden
 
     @abstractmethod
     def num_leading(self, sources: Tokens) -> int:

@@ -4,12 +4,20 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from goa.data.corpus import split_path
+from goa.data.pool import Candidate, write_pool
+from goa.policies.policy import Policy
+from goa.policies.storage import save_policy
+from goa.records import Example
+from tests.conftest import SENTENCES, write_corpus
 
 TOY = Path(__file__).parent / "toy"
 
@@ -118,3 +126,51 @@ def git_toy(fresh_toys: dict[str, Path], tmp_path: Path) -> Toy:
 def done_toy(finished_toy: Path, tmp_path: Path) -> Toy:
     """Give a project without git that is up to date."""
     return Toy(root=shutil.copytree(finished_toy, tmp_path / "toy"))
+
+
+SETTINGS = """
+seed: 3
+compute: {threads: {finetune: 1}}
+generate:
+  strategies:
+    greedy: {kind: greedy}
+    sample: {kind: sample, num_candidates: 4}
+scoring: {store: true}
+evaluators:
+  bleu: {kind: bleu}
+  constant: {kind: format, pattern: ".*"}
+  length: {kind: length, tolerance: 0.1}
+"""
+
+
+@pytest.fixture
+def generated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: Policy) -> Path:
+    """Stand in a project whose pool has been generated: one word less of the reference a rank."""
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(SETTINGS)
+    Path("out/data").mkdir(parents=True)
+    examples = [
+        Example(id=str(place), source=SENTENCES[place % 5], references=(SENTENCES[place % 4],))
+        for place in range(20)
+    ]
+    write_corpus(split_path(Path("out/data"), "train"), examples)
+    save_policy(policy, Path("out/policies/mle"))
+    write_pool(Path("out/pool.parquet"), _degrade(examples))
+    return tmp_path
+
+
+def _degrade(examples: list[Example]) -> Iterator[Candidate]:
+    for example in examples:
+        words = example.references[0].split()
+        for strategy, ranks in {"greedy": range(1), "sample": range(4)}.items():
+            for rank in ranks:
+                yield Candidate(
+                    example_id=example.id,
+                    strategy=strategy,
+                    rank=rank,
+                    text=" ".join(words[: len(words) - 1 - rank]),
+                    token_ids=(1,),
+                    token_log_probs=(-1.0,),
+                    log_prob=-1.0,
+                    length=1,
+                )

@@ -76,7 +76,10 @@ def fakes(here, monkeypatch) -> Fakes:
     return Fakes(monkeypatch)
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["check"], ["init"], ["publish"], ["status"]])
+COMMANDS = ["run", "check", "init", "publish", "status", "preflight", "rescore"]
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
 def test_help_gives_an_example_at_each_level(command) -> None:
     assert "Example: " in goa(*command, "--help").output
 
