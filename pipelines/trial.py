@@ -16,6 +16,7 @@ from goa.evaluators.workers import Builder
 from goa.randomness import generator
 from goa.records import Sample
 from pipelines.score import summarize
+from pipelines.scoring import load_learnt
 
 REFERENCE = "reference"
 
@@ -87,13 +88,15 @@ def _build(name: str, builder: Builder, scoring: ScoringSettings) -> Evaluator:
         EvaluatorError: whatever is wrong with it.
     """
     try:
-        return ScoringService(name, builder, scoring, folder=None)
+        evaluator = ScoringService(name, builder, scoring, folder=None)
+        load_learnt(evaluator)
     except EvaluatorError:
         raise
     except Exception as error:
         raise EvaluatorError(
             f"evaluator {name}: cannot be built: {type(error).__name__}: {first_line(error)}"
         ) from error
+    return evaluator
 
 
 def _num_scored(evaluator: Evaluator, samples: Sequence[Sample]) -> int:

@@ -103,8 +103,8 @@ def test_every_file_of_parameters_has_what_dvc_watches(path: Path) -> None:
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     watched = {
         name
-        for stage in GRAPH["stages"].values()
-        for name in stage.get("do", stage).get("params", [])
+        for stage in DEFINITIONS.values()
+        for name in stage.get("params", [])
         if "$" not in name
     }
     for name in watched:
