@@ -102,7 +102,7 @@ class Rouge(Evaluator):
         values = measures[self._settings.measure]
         if self._settings.references == "mean":
             return np.asarray(np.where(there, values, 0.0).sum(axis=1) / there.sum(axis=1))
-        best = np.argmax(np.where(there, fmeasure, -1.0), axis=1)
+        best = np.argmax(fmeasure, axis=1)  # the first of several; what is not there comes last
         return np.asarray(values[np.arange(len(values)), best])
 
 

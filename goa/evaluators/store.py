@@ -19,6 +19,9 @@ EXAMPLES_IN_MEMORY = 8192
 """How many examples' scores are held in memory besides."""
 
 
+_ONE = struct.Struct("<d")
+
+
 class Stored(NamedTuple):
     """What is kept of one sample."""
 
@@ -141,6 +144,9 @@ def _pack(stored: Stored) -> bytes:
 
 
 def _unpack(packed: bytes) -> Stored:
+    if len(packed) == _ONE.size:  # no parts, as nearly always
+        (only,) = _ONE.unpack(packed)
+        return Stored(only, ())
     numbers = struct.unpack(f"<{len(packed) // 8}d", packed)
     value, *parts = (None if math.isnan(number) else number for number in numbers)
     return Stored(value, tuple(parts))
