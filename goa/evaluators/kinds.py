@@ -21,6 +21,7 @@ from goa.evaluators.rouge import RougeSettings
 from goa.evaluators.rule import RuleSettings
 from goa.evaluators.sentiment import SentimentConsistencySettings
 from goa.evaluators.ter import TerSettings
+from goa.evaluators.tfidf import TfidfSettings
 
 Single = (
     BleuSettings
@@ -29,6 +30,7 @@ Single = (
     | RougeSettings
     | RuleSettings
     | RelevanceSettings
+    | TfidfSettings
     | DiversitySettings
     | SentimentConsistencySettings
     | DistinctSettings
