@@ -18,6 +18,7 @@ from goa.evaluators.chrf import ChrfSettings
 from goa.evaluators.classifier import ClassifierSettings
 from goa.evaluators.composite import CompositePartSettings, CompositeSettings
 from goa.evaluators.contract import Evaluator, checked_score
+from goa.evaluators.discriminator import DiscriminatorSettings, EnergySettings
 from goa.evaluators.distinct import DistinctSettings
 from goa.evaluators.diversity import DiversitySettings
 from goa.evaluators.format import FormatSettings
@@ -33,6 +34,7 @@ from goa.evaluators.sentiment import (
 )
 from goa.evaluators.table import Rewarding, build_evaluator
 from goa.evaluators.ter import TerSettings
+from goa.evaluators.tfidf import TfidfSettings
 from goa.records import Example, Sample
 
 
@@ -61,7 +63,7 @@ KINDS: dict[str, Rewarding] = {
     "repetition": RepetitionSettings(),
     "length": LengthSettings(tolerance=0.1),
     "length_of_source": LengthSettings(against="source", ratio=0.5),
-    "format": FormatSettings(pattern=r"\\P{Cc}*", contains=["a"], excludes=["é"], valid_json=True),
+    "format": FormatSettings(pattern=r"\P{Cc}*", contains=["a"], excludes=["é"], valid_json=True),
     "format_share": FormatSettings(contains=["A", "ß"], ignore_case=True, pays="share"),
     "python": PythonSettings(function=f"{__name__}:share_of_words", options={"power": 0.5}),
     "classifier": ClassifierSettings(model="classifier", label="good"),
@@ -73,6 +75,9 @@ KINDS: dict[str, Rewarding] = {
             model="classifier", positive="good", negative="bad", neutral=0.0
         )
     ),
+    "tfidf": TfidfSettings(),
+    "discriminator": DiscriminatorSettings(embedding=8, channels=8, buckets=64, epochs=1),
+    "energy": EnergySettings(embedding=8, channels=8, buckets=64, epochs=1),
     "bertscore": BertscoreSettings(model="bert", num_layers=1),
     "composite": CompositeSettings(
         parts={
@@ -148,10 +153,17 @@ ALONE = (
     "classifier",
 )
 """What does not look at references."""
+LESSON = [
+    Sample(
+        example=Example(id=str(number), source="a", references=(text,)), candidate=f"{text} horse"
+    )
+    for number, text in enumerate(["a man rides", "the horses", "我们", "good", "a bad man"])
+]
 UNTRAINED = (
+    "discriminator", "energy",
     "classifier_of_pairs", "sentiment_by_classifier", "relevance_by_embeddings", "bertscore",
 )  # fmt: skip
-"""What looks at references with random weights here."""
+"""What has random weights here, or too few lessons, to know what is close."""
 REFERRING = [kind for kind in KINDS if kind not in (*ALONE, *UNTRAINED)]
 ROUNDING = dict.fromkeys(["classifier", *UNTRAINED], 1e-6)
 """How far values may lie apart: a matrix product is rounded by how many rows it has."""
@@ -170,9 +182,17 @@ def _models(request, save_classifier, save_bert, tmp_path_factory) -> Iterator[N
         yield
 
 
+def make(kind: str) -> Evaluator:
+    """Build an evaluator; what has to learn first learns from a few sentences."""
+    evaluator = build_evaluator(kind, KINDS[kind])
+    for learner in evaluator.learners():
+        learner.learn(LESSON, 1, anew=True)
+    return evaluator
+
+
 @functools.cache
 def build(kind: str) -> Evaluator:
-    return build_evaluator(kind, KINDS[kind])
+    return make(kind)
 
 
 # What reads the batch compares its samples: taken apart, they have other scores.
@@ -214,7 +234,7 @@ def test_permuting_samples_permutes_scores(kind: str) -> None:
 
 @every_single_kind
 def test_what_was_scored_before_and_beside_a_sample_changes_nothing(kind: str, samples) -> None:
-    fresh = build_evaluator(kind, KINDS[kind])
+    fresh = make(kind)
     alone = [fresh.score([sample]).values[0] for sample in reversed(samples)]
     assert_same(kind, alone[::-1], checked_score(build(kind), samples).values)
 
