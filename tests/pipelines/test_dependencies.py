@@ -86,7 +86,7 @@ def test_a_single_stage_that_does_not_watch_is_told(warn, blind) -> None:
     assert f"does not name it for {blind};" in warning
 
 
-def test_parts_of_a_mix_are_looked_into(warn) -> None:
+def test_parts_of_a_composite_are_looked_into(warn) -> None:
     (warning,) = warn(use(COMPOSITE))
     assert warning.startswith("evaluators.own.parts.own.evaluator: a change of mine/rewards.py")
 

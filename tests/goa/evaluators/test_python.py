@@ -13,7 +13,7 @@ import torch
 
 from goa.errors import EvaluatorError, SettingsError
 from goa.evaluators.contract import Evaluator, checked_score, pair_samples
-from goa.evaluators.mix import MixSettings
+from goa.evaluators.composite import CompositeSettings
 from goa.evaluators.python import PythonSettings, find_source
 from goa.randomness import derive_seed
 from goa.records import Example, Sample, Scores
@@ -221,13 +221,13 @@ def test_what_reads_the_batch_or_draws_says_so(make) -> None:
     assert checked_score(reads, write("a", "a")).values == (0.5, 0.5)
 
 
-def test_a_mix_reads_the_batch_and_draws_where_a_part_does(make) -> None:
+def test_a_composite_reads_the_batch_and_draws_where_a_part_does(make) -> None:
     make("def f(samples, seed=0): return [1 / len(samples)] * len(samples)")
     for setting, expected in [({}, (False, False)), ({"reads_batch": True}, (True, False))]:
         part = {"evaluator": {"kind": "python", "function": "mine:f", **setting}}
-        mix = validate(MixSettings, {"kind": "mix", "parts": {"own": part}}, "here").build("both")
-        assert (mix.reads_batch, mix.draws) == expected
-    assert checked_score(mix, write("a", "a")).values == (0.5, 0.5)
+        composite = validate(CompositeSettings, {"parts": {"own": part}}, "here").build("both")
+        assert (composite.reads_batch, composite.draws) == expected
+    assert checked_score(composite, write("a", "a")).values == (0.5, 0.5)
 
 
 def test_the_signature_changes_with_settings_version_and_file(make) -> None:
