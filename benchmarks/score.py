@@ -4,9 +4,10 @@
 
 POOL is a project's out/pool.parquet, DATA its out/data. Every way scores the same candidates of the
 pool's sampling strategy, as they come, duplicates and all. The ways take turns, and each round
-begins afresh: new evaluators and metrics, so that no cache is warm, but for the ways that say so
-(of two processes' memory, the one's that asks is told). Times are medians; memory is the peak beyond what it was before, of a process of its own. Ratios are to the
-plain loop. A line says how far our scores are from the plain loop's at most.
+begins afresh: new evaluators and metrics, so that no cache is warm, but for the ways that say so.
+Times are medians; memory is the peak beyond what it was before, of a process of its own (where two
+more score, of the one that asks). Ratios are to the plain loop. A line says how far our scores are
+from the plain loop's at most.
 """
 
 import argparse

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from goa.errors import EvaluatorError, SettingsError
-from goa.evaluators.contract import Evaluator, checked_score, pair_samples
 from goa.evaluators.composite import CompositeSettings
+from goa.evaluators.contract import Evaluator, checked_score, pair_samples
 from goa.evaluators.python import PythonSettings, find_source
 from goa.randomness import derive_seed
 from goa.records import Example, Sample, Scores
