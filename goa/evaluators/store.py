@@ -47,6 +47,7 @@ class RewardStore:
         Raises:
             EvaluatorError: the file cannot be used.
         """
+        self._part_names: tuple[str, ...] | None = None
         self._memory: dict[Example, dict[str, Stored]] = {}
         folder.mkdir(parents=True, exist_ok=True)
         digest = hashlib.blake2b(signature.encode(), digest_size=12).hexdigest()
@@ -73,9 +74,14 @@ class RewardStore:
                 "PRIMARY KEY (example, candidate)) WITHOUT ROWID"
             )
             database.execute("INSERT OR IGNORE INTO evaluator VALUES (?, NULL)", (signature,))
-        row = database.execute("SELECT part_names FROM evaluator").fetchone()
-        self.part_names: tuple[str, ...] | None = row[0] and tuple(json.loads(row[0]))
-        """Names of the breakdown's parts; None as long as nothing was kept."""
+
+    @property
+    def part_names(self) -> tuple[str, ...] | None:
+        """Names of the breakdown's parts; None as long as nobody has kept anything."""
+        if self._part_names is None:
+            (names,) = self._database.execute("SELECT part_names FROM evaluator").fetchone()
+            self._part_names = names and tuple(json.loads(names))
+        return self._part_names
 
     def find(self, samples: Sequence[Sample]) -> list[Stored | None]:
         """Give what is kept of N samples; None of those that are new."""
@@ -98,8 +104,7 @@ class RewardStore:
             rows.append((_key(sample.example), _encode(sample.candidate), _pack(stored)))
         with self._database as database:
             if self.part_names is None:
-                self.part_names = tuple(part_names)
-                names = json.dumps(self.part_names)
+                names = json.dumps(list(part_names))
                 database.execute("UPDATE evaluator SET part_names = ?", (names,))
             database.executemany("INSERT OR IGNORE INTO scores VALUES (?, ?, ?)", rows)
 

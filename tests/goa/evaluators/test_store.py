@@ -50,6 +50,14 @@ def test_two_that_write_at_once_see_what_the_other_wrote(tmp_path: Path) -> None
     assert first.find([sample("b", "t")]) == [Stored(0.2, ())]
 
 
+def test_names_of_parts_are_known_to_whoever_opened_the_store_before(tmp_path: Path) -> None:
+    first, second = RewardStore(tmp_path, "rule"), RewardStore(tmp_path, "rule")
+    assert second.part_names is None
+    first.add(["x"], [(sample("a"), Stored(0.1, (0.2,)))])
+    assert second.find([sample("a")]) == [Stored(0.1, (0.2,))]
+    assert second.part_names == ("x",)
+
+
 def test_memory_is_bounded_and_what_left_it_is_read_again(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("goa.evaluators.store.EXAMPLES_IN_MEMORY", 2)
     store = RewardStore(tmp_path, "bleu")
