@@ -23,7 +23,7 @@ def read_jsonl(path: Path, settings: JsonlCorpusSettings, split: str) -> Iterato
     for number, line in read_lines(path):
         if line.strip():
             where = f"{path}, line {number}"
-            yield _example(_parse(line, where), settings, f"{split}-{number:06d}", where)
+            yield _example(parse_record(line, where), settings, f"{split}-{number:06d}", where)
 
 
 def read_dataset(
@@ -76,7 +76,12 @@ def _column(field: str, columns: list[str], folder: Path) -> str:
     return column
 
 
-def _parse(line: str, where: str) -> Mapping[str, Any]:
+def parse_record(line: str, where: str) -> Mapping[str, Any]:
+    """Read a line of JSON lines.
+
+    Raises:
+        DataError: it is no JSON object.
+    """
     try:
         record = json.loads(line)
     except json.JSONDecodeError as error:

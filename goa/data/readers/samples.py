@@ -1,12 +1,12 @@
 """Candidates beside what they are held against, from files of text or of JSON lines."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from goa.data.readers.lines import read_lines
+from goa.data.readers.records import parse_record
 from goa.errors import DataError, excerpt
 from goa.records import Example, Sample
 
@@ -50,13 +50,7 @@ def _records(path: Path) -> Iterator[Mapping[str, Any]]:
         yield from ({"candidate": line} for _, line in read_lines(path))
         return
     for number, line in read_lines(path):
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}, line {number}: not JSON: {error}") from None
-        if not isinstance(record, dict):
-            raise DataError(f"{path}, line {number}: no object in braces: {excerpt(line)}")
-        yield record
+        yield parse_record(line, f"{path}, line {number}")
 
 
 def _strings(

@@ -61,13 +61,13 @@ def test_files_of_unequal_length_are_refused_with_their_lengths(
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("[1]", "no object in braces"),
-        ("{", "not JSON"),
-        ("{}", "references is missing.* --references"),
-        ('{"references": "r"}', "candidate is missing"),
-        ('{"references": [], "candidate": "a"}', "references is \\[\\]"),
-        ('{"references": "r", "candidate": [1]}', "candidate is \\[1\\]"),
-        ('{"references": "r", "candidate": "a", "source": 1}', "source is 1"),
+        ("[1]", ": expected an object in braces"),
+        ("{", ", column 2: not JSON"),
+        ("{}", ": references is missing.* --references"),
+        ('{"references": "r"}', ": candidate is missing"),
+        ('{"references": [], "candidate": "a"}', ": references is \\[\\]"),
+        ('{"references": "r", "candidate": [1]}', ": candidate is \\[1\\]"),
+        ('{"references": "r", "candidate": "a", "source": 1}', ": source is 1"),
     ],
 )
 def test_a_record_of_another_form_is_refused_with_its_line(
@@ -75,5 +75,5 @@ def test_a_record_of_another_form_is_refused_with_its_line(
 ) -> None:
     good = '{"references": "r", "candidate": "a"}'
     path = write(tmp_path / "c.jsonl", good, line)
-    with pytest.raises(DataError, match=f"c.jsonl, line 2: {message}"):
+    with pytest.raises(DataError, match=f"c.jsonl, line 2{message}"):
         list(read_samples(path))
