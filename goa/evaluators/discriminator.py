@@ -74,8 +74,8 @@ class EnergySettings(LearnedTestSettings):
 class LearnedTest(LearningEvaluator):
     """A network's number f(source, text), put into (0, 1) by the logistic function.
 
-    It learns from triples of an example, one of its references y and a candidate y' by the
-    loss ``w softplus(-(f(y) - c)) + softplus(f(y') - c)``; c and w tell the kinds apart.
+    It learns from triples of an example, one of its references y and one of its candidates y', each
+    drawn anew in every epoch, by the loss ``softplus(-f(y)) + softplus(f(y'))``.
     """
 
     def __init__(self, name: str, settings: LearnedTestSettings) -> None:
@@ -137,11 +137,6 @@ class LearnedTest(LearningEvaluator):
 
     _refit_epochs = 1
 
-    def _bias(self, learnt: Sequence[Sequence[Sample]]) -> tuple[float, float]:
-        """Give c and w."""
-        del learnt
-        return 0.0, 1.0
-
     def _make(self, seed: int) -> "TextPairNetwork":
         # Here, not above: checking settings should not load torch.
         from goa.evaluators.text_pair_network import TextPairNetwork  # noqa: PLC0415
@@ -158,7 +153,6 @@ class LearnedTest(LearningEvaluator):
         from torch.nn.functional import softplus  # noqa: PLC0415
 
         assert self._network is not None
-        bias, weight = self._bias(groups)
         optimiser = torch.optim.AdamW(
             self._network.parameters(),
             lr=self._settings.learning_rate,
@@ -170,9 +164,9 @@ class LearnedTest(LearningEvaluator):
                 for places in _batches(len(groups), seed, epoch):
                     batch, references = _draw([groups[p] for p in places], seed, epoch)
                     texts = [*references, *(sample.candidate for sample in batch)]
-                    judged = self._forward([*batch, *batch], texts) - bias
+                    judged = self._forward([*batch, *batch], texts)
                     real, written = judged[: len(batch)], judged[len(batch) :]
-                    loss = weight * softplus(-real).mean() + softplus(written).mean()
+                    loss = softplus(-real).mean() + softplus(written).mean()
                     optimiser.zero_grad()
                     loss.backward()  # type: ignore[no-untyped-call]
                     optimiser.step()
@@ -180,12 +174,11 @@ class LearnedTest(LearningEvaluator):
 
     def _try(self, groups: Sequence[Sequence[Sample]]) -> dict[str, float]:
         samples = [sample for group in groups for sample in group]
-        bias, _ = self._bias(groups)
-        written = self._judge(samples, [sample.candidate for sample in samples]) - bias
+        written = self._judge(samples, [sample.candidate for sample in samples])
         examples = [group[0] for group in groups]
-        real = self._judge(examples, [sample.example.references[0] for sample in examples]) - bias
+        real = self._judge(examples, [sample.example.references[0] for sample in examples])
         return {
-            "accuracy": float(((real > 0).mean() + (written <= 0).mean()) / 2),
+            "accuracy": balanced_accuracy(real, written),
             "auc": area_under_curve(real, written),
         }
 
@@ -222,8 +215,7 @@ class LearnedTest(LearningEvaluator):
 class Discriminator(LearnedTest):
     """Tells references from candidates (Yu et al., 2017, "SeqGAN"; Wu et al., 2018).
 
-    c = 0 and w = 1: the score is the probability that a person wrote the text, where half of all
-    texts are people's.
+    The score is the probability that a person wrote the text, where half of all texts are people's.
 
     Departures from the papers: the network (:class:`TextPairNetwork`) looks at the source by
     attention; whole texts are scored, never beginnings; and it first learns from the whole pool.
@@ -239,15 +231,16 @@ class Energy(LearnedTest):
     """Minus the energy E of a residual model, by the logistic function (Deng et al., 2020).
 
     The model is ``p(y | x) ~ p_0(y | x) exp(-E(x, y))`` with p_0 the policy that wrote the pool.
-    With f = -E, c = log K and w = 1 / K for K candidates a reference, the loss is that of noise
-    contrastive estimation with K draws of noise (Gutmann and Hyvärinen, 2010), so that f estimates
-    ``log p(y | x) - log p_0(y | x)``: what people write beyond the policy. Noise is what the pool
-    holds; the estimate is meant for a pool of plain samples (temperature 1, no truncation).
+    With f = -E the loss is that of noise contrastive estimation with a draw of noise for each text
+    (Gutmann and Hyvärinen, 2010), so that f estimates ``log p(y | x) - log p_0(y | x)``: what
+    people write beyond the policy. Noise is what the pool holds; the estimate is meant for a pool
+    of plain samples (temperature 1, no truncation).
     """
 
-    def _bias(self, learnt: Sequence[Sequence[Sample]]) -> tuple[float, float]:
-        ratio = sum(map(len, learnt)) / max(1, len(learnt))
-        return float(np.log(ratio)), 1 / ratio
+
+def balanced_accuracy(positive: FloatArray, negative: FloatArray) -> float:
+    """Give the mean of the shares of positive numbers above 0 and of negative ones not above it."""
+    return float(((positive > 0).mean() + (negative <= 0).mean()) / 2)
 
 
 def area_under_curve(positive: FloatArray, negative: FloatArray) -> float:

@@ -19,6 +19,7 @@ from goa.evaluators.discriminator import (
     Energy,
     EnergySettings,
     area_under_curve,
+    balanced_accuracy,
 )
 from goa.records import Example, Sample
 
@@ -192,6 +193,11 @@ def test_the_parts_of_a_composite_learn() -> None:
 
 def test_the_area_under_a_curve_is_the_share_of_pairs_in_order() -> None:
     assert area_under_curve(np.array([3.0, 1.0]), np.array([2.0, 1.0])) == (2 + 0.5) / 4
+
+
+def test_accuracy_is_that_of_both_sides_alike() -> None:
+    positive, negative = np.array([3.0, 1.0, 0.5, -1.0]), np.array([2.0, 0.0])
+    assert balanced_accuracy(positive, negative) == (3 / 4 + 1 / 2) / 2
 
 
 def test_settings_survive_a_record() -> None:
