@@ -15,7 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 from goa.errors import SettingsError, TrackingError
-from pipelines import cli
+from pipelines.cli import app
+from pipelines.commands import pipeline
 from pipelines.execution import StageState
 from pipelines.publish import PublishSummary
 from pipelines.runner import RunOutcome
@@ -27,7 +28,7 @@ SUMMARY = PublishSummary(uri="sqlite:///x", pipeline_id="1", added=("a",), known
 
 
 def goa(*arguments: str) -> Any:
-    return CliRunner().invoke(cli.app, list(arguments))
+    return CliRunner().invoke(app, list(arguments))
 
 
 @pytest.fixture(autouse=True)
@@ -187,7 +188,7 @@ def test_tracking_that_fails_does_not_fail_the_run(outage, fakes) -> None:
 def test_the_comparison_is_shown_where_there_is_one(fakes, tmp_path, monkeypatch) -> None:
     path = tmp_path / "comparison.json"
     path.write_text("{}")
-    monkeypatch.setattr(cli, "COMPARISON", path)
+    monkeypatch.setattr(pipeline, "COMPARISON", path)
     monkeypatch.setattr("goa.report.comparison.load_comparison", lambda path: path)
     monkeypatch.setattr("goa.report.terminal.comparison_table", lambda _: "the table")
     monkeypatch.setattr("goa.report.terminal.verdict_line", lambda _: "the verdict")

@@ -64,7 +64,7 @@ def test_on_a_terminal_the_last_picture_stays(tmp_path) -> None:
 
 
 def test_dvc_draws_no_bars_into_the_table(toy) -> None:
-    code = "from pipelines.cli import _run; _run(['prepare'], 1)"
+    code = "from pipelines.commands.pipeline import _run; _run(['prepare'], 1)"
     screen, terminal = pty.openpty()
     termios.tcsetwinsize(terminal, (40, 100))
     with subprocess.Popen(

@@ -1,0 +1,153 @@
+"""Commands about the stages of a project and what they left."""
+# ruff: noqa: PLC0415
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipelines.commands import PARAMS, ROOT
+
+if TYPE_CHECKING:
+    from pipelines.runner import RunOutcome
+
+COMPARISON = Path("out/comparison/comparison.json")
+
+commands = typer.Typer()
+
+
+@commands.command(epilog="Example: [bold]goa run finetune@bleu --slots 4[/bold]")
+def run(
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(help="Stages or groups (finetune); with all they need. Default: every one."),
+    ] = None,
+    slots: Annotated[
+        int | None,
+        typer.Option(min=1, max=64, help="Stages side by side. Default: run.slots in params.yaml."),
+    ] = None,
+    publish: Annotated[bool, typer.Option(help="Record the run in MLflow.")] = True,
+) -> None:
+    """Run the stale stages of dvc.yaml side by side; the same dvc.lock as [bold]dvc repro[/bold].
+
+    Exit code 1 when a stage failed; the stages that do not need it are run all the same.
+    """
+    from goa.config import check as check_settings
+    from pipelines.project import prepare_project
+
+    params = check_settings(PARAMS)
+    prepare_project(ROOT)
+    execute = _run_and_publish if publish else _run
+    outcome = execute(targets or [], slots or params.run.slots)
+    for failure in outcome.failures:
+        typer.echo(f"error: {failure}", err=True)
+    if outcome.failures:
+        raise typer.Exit(1)
+    _show_results(publish)
+
+
+@commands.command(epilog="Example: [bold]goa check --params experiments/multi30k.yaml[/bold]")
+def check(
+    params: Annotated[Path, typer.Option(help="The file of parameters.")] = PARAMS,
+) -> None:
+    """Check a whole file of parameters; names every problem at once.
+
+    Warns, without failing, of code of yours whose changes dvc.yaml does not watch.
+    """
+    from goa.config import check as check_settings
+    from pipelines.dependencies import unwatched
+
+    for warning in unwatched(check_settings(params), ROOT):
+        typer.echo(f"warning: {warning}", err=True)
+    typer.echo(f"{params}: no problem found")
+
+
+@commands.command(epilog="Example: [bold]git clone ... && cd goa && goa init[/bold]")
+def init() -> None:
+    """Make this folder ready: DVC, with or without git, and the tracking database.
+
+    Changes nothing that is ready already. [bold]goa run[/bold] does by itself what it needs.
+    """
+    from pipelines.project import prepare_project
+    from pipelines.publish import initialise_store, project_store
+
+    prepare_project(ROOT)
+    initialise_store(ROOT)
+    typer.echo(f"ready; runs are recorded in {project_store(ROOT).shown}")
+
+
+@commands.command(
+    epilog="Example: [bold]MLFLOW_TRACKING_URI=http://tracking:5000 goa publish[/bold]"
+)
+def publish() -> None:
+    """Record all results in MLflow, again or after an outage; doubles nothing."""
+    from pipelines.publish import publish as record
+
+    _say_published(record(ROOT))
+
+
+@commands.command(epilog="Example: [bold]goa status[/bold]")
+def status() -> None:
+    """List the stages of dvc.yaml: up to date, or stale and why."""
+    from rich.console import Console
+
+    from pipelines.display import status_table
+    from pipelines.graph import read_graph, stale_stages
+
+    graph = read_graph(ROOT)
+    Console().print(status_table(graph, stale_stages(ROOT)))
+
+
+def _run(targets: list[str], slots: int) -> "RunOutcome":
+    import asyncio
+
+    from rich.console import Console
+
+    from pipelines.display import show_run
+    from pipelines.runner import run_graph
+
+    with show_run(ROOT, Console(stderr=True)) as listener:
+        return asyncio.run(run_graph(targets, slots, listener, root=ROOT))
+
+
+def _run_and_publish(targets: list[str], slots: int) -> "RunOutcome":
+    """Run with the live publisher beside it, and publish everything at the end, best effort."""
+    import time
+
+    from pipelines.publish import LivePublisher
+    from pipelines.publish import publish as record
+
+    execution = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    with LivePublisher(ROOT, execution):
+        outcome = _run(targets, slots)
+    try:
+        # Nothing was executed: this belongs to the run that made what is here.
+        _say_published(record(ROOT, execution if outcome.executed else None))
+    except Exception as error:  # whatever is wrong with tracking, the run is good
+        typer.echo(f"not recorded in MLflow: {error}\n`goa publish` tries it again", err=True)
+    return outcome
+
+
+def _say_published(summary: Any) -> None:
+    for stage, reason in summary.skipped.items():
+        typer.echo(f"{stage}: not recorded: {reason}", err=True)
+    typer.echo(f"recorded in {summary.uri}: {len(summary.added)} new, {len(summary.known)} known")
+
+
+def _show_results(publish: bool) -> None:
+    """Print the comparison, if there is one, and where to look next."""
+    from rich.console import Console
+
+    from goa.report.comparison import load_comparison
+    from goa.report.terminal import comparison_table, verdict_line
+    from pipelines.publish import project_store
+
+    console = Console()
+    if COMPARISON.exists():
+        comparison = load_comparison(COMPARISON)
+        console.print(comparison_table(comparison))
+        console.print(verdict_line(comparison))
+        typer.echo(f"report: {COMPARISON.with_name('report.md')}")
+    typer.echo("curves: dvc plots show")
+    if publish:
+        typer.echo(f"runs:   mlflow ui --backend-store-uri {project_store(ROOT).shown}")
