@@ -5,22 +5,17 @@ Every way of running stages side by side (``goa run``, the Prefect flow) ends in
 """
 
 import asyncio
-import contextlib
-import os
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from goa.errors import PipelineError
-from pipelines import supervise
 from pipelines.devices import Lease, lease
 from pipelines.fingerprint import fingerprint
 from pipelines.graph import StageDefinition, stage_definition
 from pipelines.launch import num_processes
-
-TAIL_LINES = 20
+from pipelines.processes import last_lines, run_python
 
 
 class StageState(StrEnum):
@@ -49,10 +44,16 @@ class Workplace:
     """Names for CUDA_VISIBLE_DEVICES, one process each; empty on a machine without."""
     run_lock: int | None = None
     """Descriptor of the run's lock; supervisors keep it until their stage is really gone."""
+    pull: bool = False
+    """Whether DVC takes from its remote what was run elsewhere, instead of running it again."""
 
 
 class StageError(PipelineError):
     """A stage did not come to its end; the message ends with the last lines of its log."""
+
+
+class NotBegunError(StageError):
+    """DVC gave up before the stage's command began: a lock was held, say, or its remote away."""
 
 
 async def run_stage(name: str, place: Workplace) -> StageState:
@@ -62,7 +63,8 @@ async def run_stage(name: str, place: Workplace) -> StageState:
     run again. Cancelling ends the stage's whole process group before this returns.
 
     Raises:
-        StageError: the stage or DVC failed.
+        NotBegunError: DVC failed before the stage's command began; it may pass by itself.
+        StageError: the stage failed.
     """
     log = log_path(name, place.root)
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -73,15 +75,16 @@ async def run_stage(name: str, place: Workplace) -> StageState:
     marker.unlink(missing_ok=True)
     stage = await asyncio.to_thread(stage_definition, name, place.root)
     async with lease(place.gpus, num_processes(stage.cmd)) as held:
-        code = await _dvc(["repro", "--single-item", name], place, held)
+        code = await _dvc(_repro(name, place), place, held)
     if code == 0:
         marker.unlink(missing_ok=True)
         return StageState.CACHED if _was_skipped(name, log) else StageState.DONE
     # The marker was not there before: this very attempt finished the command.
     if await _rescued(name, place, untouched=False):
         return StageState.RESCUED
-    tail = "\n".join(f"  {line}" for line in _last_lines(log))
-    raise StageError(f"{name}: failed with exit code {code}; the end of {log}:\n{tail}")
+    tail = last_lines(log)
+    error = StageError if _began(name, log) else NotBegunError
+    raise error(f"{name}: failed with exit code {code}; the end of {log}:\n{tail}")
 
 
 def log_path(name: str, root: Path) -> Path:
@@ -94,11 +97,8 @@ def done_path(name: str, root: Path) -> Path:
     return root / ".goa" / "done" / name
 
 
-def stage_environment() -> dict[str, str]:
-    """Give the environment of stages: ``python`` in dvc.yaml is the interpreter running now."""
-    # Not resolved: inside a virtual environment the link itself is what makes it one.
-    folder = str(Path(sys.executable).parent)
-    return {**os.environ, "PATH": os.pathsep.join([folder, os.environ.get("PATH", os.defpath)])}
+def _repro(name: str, place: Workplace) -> list[str]:
+    return ["repro", "--single-item", *(["--pull"] if place.pull else []), name]
 
 
 async def _rescued(name: str, place: Workplace, *, untouched: bool) -> bool:
@@ -113,44 +113,33 @@ async def _rescued(name: str, place: Workplace, *, untouched: bool) -> bool:
 
 async def _dvc(arguments: Sequence[str], place: Workplace, held: Lease | None) -> int:
     """Run DVC under a supervisor, its output added to the stage's log; give the exit code."""
-    argv = [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
-    environment = stage_environment()
+    environment = {}
     kept = [] if place.run_lock is None else [place.run_lock]
     if held is not None:
         environment["CUDA_VISIBLE_DEVICES"] = ",".join(held.names)
         kept += held.descriptors
-    with log_path(arguments[-1], place.root).open("ab") as log:
-        process = await asyncio.create_subprocess_exec(
-            *supervise.command(argv),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            cwd=place.root,
-            env=environment,
-            pass_fds=kept,
-        )
-    try:
-        return await process.wait()
-    finally:
-        assert process.stdin is not None
-        process.stdin.close()
-        # However often we are cancelled: leave only when the supervisor has cleared the group.
-        while process.returncode is None:
-            with contextlib.suppress(asyncio.CancelledError):
-                await process.wait()
+    return await run_python(
+        ["-m", "dvc", "--wait-for-lock", *arguments],
+        log_path(arguments[-1], place.root),
+        root=place.root,
+        environment=environment,
+        descriptors=kept,
+    )
 
 
 def _was_skipped(name: str, log: Path) -> bool:
     """Tell whether DVC found nothing to run, from its own words."""
-    words = (f"Stage '{name}' didn't change", f"Stage '{name}' is cached")
+    return _says(log, f"Stage '{name}' didn't change", f"Stage '{name}' is cached")
+
+
+def _began(name: str, log: Path) -> bool:
+    """Tell whether DVC started the stage's command, from its own words."""
+    return _says(log, f"Running stage '{name}'")
+
+
+def _says(log: Path, *beginnings: str) -> bool:
     with log.open(encoding="utf-8", errors="replace") as lines:
-        return any(line.startswith(words) for line in lines)
-
-
-def _last_lines(log: Path) -> list[str]:
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - 8192))
-        return file.read().decode("utf-8", errors="replace").splitlines()[-TAIL_LINES:]
+        return any(line.startswith(beginnings) for line in lines)
 
 
 def _is_finished(name: str, root: Path, *, untouched: bool) -> bool:

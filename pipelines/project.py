@@ -29,11 +29,25 @@ def prepare_project(root: Path) -> None:
         raise PipelineError(f"{error.filename or root}: {error.strerror}") from None
 
 
+def dvc(root: Path, *arguments: str) -> str:
+    """Run a short command of DVC's in a folder and give what it prints.
+
+    Raises:
+        PipelineError: it failed; the message has its words.
+    """
+    argv = [sys.executable, "-m", "dvc", *arguments]
+    done = subprocess.run(argv, cwd=root, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        said = (done.stderr or done.stdout).strip()
+        raise PipelineError(f"{root}: `dvc {' '.join(arguments)}` failed:\n{said}")
+    return done.stdout
+
+
 def _prepare_dvc(root: Path) -> None:
     if not (root / ".dvc").is_dir():
-        _dvc(root, "init", "--quiet", "--subdir" if _in_git(root) else "--no-scm")
+        dvc(root, "init", "--quiet", "--subdir" if _in_git(root) else "--no-scm")
     elif not _in_git(root) and not _knows_no_scm(root):
-        _dvc(root, "config", "--local", "core.no_scm", "true")
+        dvc(root, "config", "--local", "core.no_scm", "true")
 
 
 def _in_git(root: Path) -> bool:
@@ -44,11 +58,3 @@ def _knows_no_scm(root: Path) -> bool:
     config = configparser.ConfigParser(interpolation=None, strict=False)
     config.read([root / ".dvc" / "config", root / ".dvc" / "config.local"], encoding="utf-8")
     return config.getboolean("core", "no_scm", fallback=False)
-
-
-def _dvc(root: Path, *arguments: str) -> None:
-    argv = [sys.executable, "-m", "dvc", *arguments]
-    done = subprocess.run(argv, cwd=root, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        said = (done.stderr or done.stdout).strip()
-        raise PipelineError(f"{root}: `dvc {' '.join(arguments)}` failed:\n{said}")

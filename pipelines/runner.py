@@ -42,12 +42,14 @@ async def run_graph(
     *,
     root: Path = Path(),
     execute: Execute = run_stage,
+    pull: bool = False,
 ) -> RunOutcome:
     """Bring the targets and all they need up to date; without targets, every stage.
 
     Only stages that DVC finds stale, and those that depend on them, are executed, at most
     ``slots`` at once. A failed stage holds back only the stages that depend on it. Cancelling
-    ends every running stage before this returns.
+    ends every running stage before this returns. ``pull`` takes from DVC's remote what was run
+    elsewhere.
 
     Raises:
         PipelineError: the graph cannot be read, a target is unknown, or another run works here.
@@ -59,7 +61,7 @@ async def run_graph(
         # In a thread: DVC may have to hash many gigabytes to answer.
         stale = await asyncio.to_thread(stale_stages, root)
         due = graph.downstream(stale)
-        place = Workplace(root=root, gpus=visible_gpus(), run_lock=lock)
+        place = Workplace(root=root, gpus=visible_gpus(), run_lock=lock, pull=pull)
         run = _Run(graph=graph, place=place, listener=listener, execute=execute)
         return await run.to_the_end(chosen, due, slots)
 

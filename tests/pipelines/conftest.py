@@ -123,6 +123,20 @@ def git_toy(fresh_toys: dict[str, Path], tmp_path: Path) -> Toy:
 
 
 @pytest.fixture
+def committed_toy(git_toy: Toy) -> Toy:
+    """Give a project whose files are committed on the branch main."""
+    ignored = ["/out/", "/.goa/", "/events", "/gpus", "/control/"]
+    (git_toy.root / ".gitignore").write_text("\n".join(ignored))
+    for arguments in (
+        ("checkout", "--quiet", "-B", "main"),
+        ("add", "--all"),
+        ("-c", "user.name=T", "-c", "user.email=t@example.org", "commit", "--quiet", "-m", "toy"),
+    ):
+        subprocess.run(["git", *arguments], cwd=git_toy.root, check=True)
+    return git_toy
+
+
+@pytest.fixture
 def done_toy(finished_toy: Path, tmp_path: Path) -> Toy:
     """Give a project without git that is up to date."""
     return Toy(root=shutil.copytree(finished_toy, tmp_path / "toy"))

@@ -2,23 +2,21 @@
 
 import asyncio
 import fcntl
-import os
+import shutil
 import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
 from pipelines.execution import (
+    NotBegunError,
     StageError,
     StageState,
     Workplace,
     done_path,
     log_path,
     run_stage,
-    stage_environment,
 )
 from pipelines.fingerprint import fingerprint
 from pipelines.graph import lock_entries, stage_definition, stale_stages
@@ -59,9 +57,26 @@ def test_a_failure_shows_the_end_of_the_log(toy) -> None:
         run(toy, "prepare")
 
 
-def test_python_in_dvc_yaml_is_the_interpreter_that_runs_goa(monkeypatch) -> None:
-    monkeypatch.setenv("PATH", "/usr/bin")
-    assert stage_environment()["PATH"] == f"{Path(sys.executable).parent}{os.pathsep}/usr/bin"
+def test_a_stage_that_began_and_failed_is_told_from_one_that_never_began(toy) -> None:
+    toy.tell("prepare", "fail")
+    with pytest.raises(StageError) as failed:
+        run(toy, "prepare")
+    assert not isinstance(failed.value, NotBegunError)
+    (toy.root / "raw.txt").unlink()
+    with pytest.raises(NotBegunError, match=r"(?s)prepare: failed.*raw\.txt"):
+        run(toy, "prepare")
+
+
+def test_a_result_of_another_folder_is_taken_from_the_remote(done_toy, tmp_path) -> None:
+    done_toy.dvc("remote", "add", "--default", "shared", str(tmp_path / "remote"))
+    done_toy.dvc("push", "--run-cache", "prepare")
+    (done_toy.root / "dvc.lock").unlink()
+    for folder in ("out", ".dvc/cache"):
+        shutil.rmtree(done_toy.root / folder)
+    place = Workplace(root=done_toy.root, pull=True)
+    assert asyncio.run(run_stage("prepare", place)) is StageState.CACHED
+    assert done_toy.ran() == set()
+    assert (done_toy.root / "out" / "data").read_text() == "1\n"
 
 
 def test_a_stage_sees_only_the_gpu_it_was_given(toy) -> None:
