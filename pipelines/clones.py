@@ -28,12 +28,15 @@ import yaml
 
 from goa.errors import PipelineError, SettingsError
 from goa.settings import read_yaml
+from pipelines.graph import lock_entries
 from pipelines.locks import try_lock
 from pipelines.processes import last_lines, run_python
 from pipelines.project import dvc, prepare_project
 
 KEEP_DAYS = 14
 """How long a clone that failed is kept."""
+SHA_LENGTH = 40
+"""Hexadecimal digits that name a commit for good."""
 
 
 class UnreachableError(PipelineError):
@@ -71,12 +74,13 @@ class Clone:
     has_remote: bool
     """Whether there is a DVC remote to pull from and push to."""
 
-    async def push(self, stages: Sequence[str]) -> None:
-        """Push what the stages wrote, and that they were run, so that nobody runs them again.
+    async def push(self) -> None:
+        """Push what was made so far, and by which stages, so that nobody runs them again.
 
         Raises:
             UnreachableError: the remote did not take it.
         """
+        stages = list(lock_entries(self.root))
         if not (self.has_remote and stages):
             return
         log = self.root / ".goa" / "logs" / "push.log"
@@ -92,17 +96,20 @@ def home() -> Path:
 
 
 def resolve(source: Source) -> str:
-    """Fetch a repository and give the commit that its revision names now.
+    """Give the commit that a revision names now; fetches, but for a commit that is known.
 
     Raises:
         UnreachableError: the repository does not answer.
         PipelineError: it has no such revision.
     """
-    mirror = _mirror(source.repository)
-    found = _git("rev-parse", "--verify", "--quiet", f"{source.revision}^{{commit}}", folder=mirror)
-    if found.returncode != 0:
+    mirror = _mirror_path(source.repository)
+    wanted = f"{source.revision}^{{commit}}"
+    if not (len(source.revision) == SHA_LENGTH and _names_commit(mirror, wanted)):
+        _fetch(source.repository, mirror)
+    sha = _names_commit(mirror, wanted)
+    if sha is None:
         raise PipelineError(f"{source.repository}: has no revision {source.revision!r}")
-    return found.stdout.strip()
+    return sha
 
 
 @contextlib.contextmanager
@@ -156,29 +163,39 @@ def edit_params(path: Path, overrides: Sequence[str], evaluators: Sequence[str])
         path.write_text(yaml.safe_dump(params, sort_keys=False, allow_unicode=True))
 
 
-def _mirror(repository: str) -> Path:
-    """Bring the mirror of a repository up to date, or make it."""
+def _mirror_path(repository: str) -> Path:
     address = _address(repository)
-    mirror = home() / "mirrors" / f"{_name(repository)}-{_digest(address)}.git"
+    return home() / "mirrors" / f"{_name(repository)}-{_digest(address)}.git"
+
+
+def _names_commit(mirror: Path, name: str) -> str | None:
+    if not mirror.exists():
+        return None
+    found = _git("rev-parse", "--verify", "--quiet", name, folder=mirror)
+    return found.stdout.strip() if found.returncode == 0 else None
+
+
+def _fetch(repository: str, mirror: Path) -> None:
+    """Bring the mirror of a repository up to date, or make it."""
     mirror.parent.mkdir(parents=True, exist_ok=True)
     with mirror.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if mirror.exists():
             done = _git("fetch", "--quiet", "--prune", folder=mirror)
         else:
-            done = _git("clone", "--quiet", "--mirror", address, str(mirror), folder=mirror.parent)
+            arguments = ("clone", "--quiet", "--mirror", _address(repository), str(mirror))
+            done = _git(*arguments, folder=mirror.parent)
     if done.returncode != 0:
         raise UnreachableError(f"{repository}: cannot be cloned with git: {done.stderr.strip()}")
-    return mirror
 
 
 def _make(source: Source, sha: str, root: Path) -> None:
     """Make a clone, whole or not at all."""
     unfinished = root.with_suffix(".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
-    address = _address(source.repository)
+    address, mirror = _address(source.repository), _mirror_path(source.repository)
     for arguments in (
-        ("clone", "--quiet", "--no-checkout", str(_mirror(source.repository)), str(unfinished)),
+        ("clone", "--quiet", "--no-checkout", str(mirror), str(unfinished)),
         ("-C", str(unfinished), "remote", "set-url", "origin", address),
         ("-C", str(unfinished), "checkout", "--quiet", "--detach", sha),
     ):

@@ -56,6 +56,8 @@ class PublishSummary:
     """The store, without secrets."""
     pipeline_id: str
     """The MLflow run of the pipeline's execution."""
+    page: str | None
+    """Where to look at it; None where no server shows it."""
     added: tuple[str, ...]
     """Stages whose result was recorded."""
     known: tuple[str, ...]
@@ -114,10 +116,11 @@ def publish(root: Path, execution: str | None = None) -> PublishSummary:
             else:
                 publisher.publish(stage_run(result, tags), pipeline_id)
                 added.append(result.stage)
-        publisher.close_pipeline(pipeline_id, _summary(results, tags))
+        publisher.close_pipeline(pipeline_id, _summary(root, results, tags))
     return PublishSummary(
         uri=store.shown,
         pipeline_id=pipeline_id,
+        page=publisher.page(pipeline_id),
         added=tuple(added),
         known=tuple(known),
         skipped=skipped,
@@ -251,8 +254,8 @@ def _remember(root: Path, execution: str | None, lock_hash: str) -> str | None:
     return noted[EXECUTION] if noted.get(LOCK_HASH) == lock_hash else None
 
 
-def _summary(results: list[Result], tags: Mapping[str, str]) -> StageRun:
-    """Record of the whole execution: all parameters, and the comparison."""
+def _summary(root: Path, results: list[Result], tags: Mapping[str, str]) -> StageRun:
+    """Record of the whole execution: dvc.lock, all parameters, and the comparison."""
     compared = [
         result for result in results if result.outputs(COMPARISON) and not result.difference()
     ]
@@ -264,7 +267,8 @@ def _summary(results: list[Result], tags: Mapping[str, str]) -> StageRun:
             name: value for result in compared for name, value in final_metrics(result).items()
         },
         artifacts=[
-            result.root / path for result in compared for path in result.outputs(COMPARISON)
+            *(path for path in [root / "dvc.lock"] if path.exists()),
+            *(root / path for result in compared for path in result.outputs(COMPARISON)),
         ],
         started=time.time(),
         ended=time.time(),

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,9 @@ from pipelines.launch import launch_if_told, rank
 PARAMS = Path("params.yaml")
 STATE = Path(".goa")
 """Local state: never an input or output of a stage, never in git."""
+SHARED_CHECKPOINTS = "GOA_CHECKPOINTS"
+"""Environment: a folder for checkpoints that several machines see, so that one of them can go on
+where another died."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +47,8 @@ class Stage:
     @property
     def checkpoints(self) -> Path:
         """Folder of this stage's checkpoints; other code or parameters have another."""
-        return STATE / "checkpoints" / self.name / self.fingerprint
+        folder = Path(os.environ.get(SHARED_CHECKPOINTS) or STATE / "checkpoints")
+        return folder / self.name / self.fingerprint
 
     @contextmanager
     def output(self, path: Path) -> Iterator[Path]:
@@ -86,10 +91,13 @@ def open_stage(name: str) -> Iterator[Stage]:
         spool = Spool(STATE / "spool" / name / f"{key}.jsonl")
         done = STATE / "done" / name
         _remove(done)
-        yield Stage(name=name, made_of=parts, spool=spool, progress=Progress(spool))
+        stage = Stage(name=name, made_of=parts, spool=spool, progress=Progress(spool))
+        yield stage
         done.parent.mkdir(parents=True, exist_ok=True)
         done.write_text(key, encoding="utf-8")
-        _remove(STATE / "checkpoints" / name)
+        # Those of other code or parameters go too, but not where they may be somebody else's.
+        shared = bool(os.environ.get(SHARED_CHECKPOINTS))
+        _remove(stage.checkpoints if shared else stage.checkpoints.parent)
     except GoaError as error:
         _fail(f"{name}: {error}")
     except OSError as error:

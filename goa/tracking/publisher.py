@@ -65,6 +65,12 @@ class Publisher:
                 self._client.set_terminated(pipeline_id, "FAILED" if failed else "FINISHED")
                 self._client.set_tag(pipeline_id, STAGE_KEY, summary.key)
 
+    def page(self, run_id: str) -> str | None:
+        """Give the address of a run's page; None where no server shows it."""
+        if not self._store.shown.startswith("http"):
+            return None
+        return f"{self._store.shown}/#/experiments/{self._connection.experiment_id}/runs/{run_id}"
+
     def link(self, stage: str, key: str, pipeline_id: str) -> bool:
         """Name a result that the store has already under a pipeline; False if it has not."""
         with tracking_errors(self._store):

@@ -79,11 +79,24 @@ def init() -> None:
 @commands.command(
     epilog="Example: [bold]MLFLOW_TRACKING_URI=http://tracking:5000 goa publish[/bold]"
 )
-def publish() -> None:
+def publish(
+    execution: Annotated[
+        str | None,
+        typer.Option(help="Name of the run that this belongs to. Default: as dvc.lock is known."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
+) -> None:
     """Record all results in MLflow, again or after an outage; doubles nothing."""
+    import dataclasses
+    import json
+
     from pipelines.publish import publish as record
 
-    _say_published(record(ROOT))
+    summary = record(ROOT, execution)
+    if as_json:
+        typer.echo(json.dumps(dataclasses.asdict(summary)))
+    else:
+        _say_published(summary)
 
 
 @commands.command(epilog="Example: [bold]goa status[/bold]")

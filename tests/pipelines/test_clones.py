@@ -89,7 +89,7 @@ def test_what_one_clone_pushed_another_does_not_run(committed_toy, tmp_path, mon
         monkeypatch.setenv("GOA_HOME", str(tmp_path / machine))
         with open_clone(source, []) as clone:
             outcome = asyncio.run(run_graph([], 2, ignore, root=clone.root, pull=True))
-            asyncio.run(clone.push(list(outcome.states)))
+            asyncio.run(clone.push())
             states.append({str(state) for state in outcome.states.values()})
     assert states == [{"done"}, {"cached"}]
 
@@ -121,7 +121,7 @@ def test_a_push_that_fails_may_succeed_later(committed_toy, tmp_path) -> None:
         remote.rmdir()
         remote.write_text("in the way")
         with pytest.raises(UnreachableError, match="dvc push failed"):
-            asyncio.run(clone.push(["prepare"]))
+            asyncio.run(clone.push())
 
 
 def test_an_unknown_revision_is_refused(committed_toy) -> None:

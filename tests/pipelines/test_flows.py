@@ -20,4 +20,4 @@ def test_a_flow_runs_stages_on_a_real_prefect_server() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "2 passed" in done.stdout
+    assert "6 passed" in done.stdout

@@ -135,6 +135,17 @@ def test_checkpoints_go_when_the_stage_has_finished_and_stay_when_it_fails(proje
     assert not stage.checkpoints.exists()
 
 
+def test_checkpoints_that_machines_share_go_alone(project: Path, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("GOA_CHECKPOINTS", str(tmp_path / "shared"))
+    others = tmp_path / "shared" / "train" / "of-another-seed"
+    others.mkdir(parents=True)
+    with open_stage("train") as stage:
+        assert stage.checkpoints == others.with_name(stage.fingerprint)
+        stage.checkpoints.mkdir()
+    assert not stage.checkpoints.exists()
+    assert others.exists()
+
+
 def test_metrics_are_json(project: Path) -> None:
     with open_stage("one") as stage:
         stage.metrics(Path("metrics/one.json"), {"loss": 0.5})
