@@ -23,11 +23,12 @@ from pipelines.processes import stage_environment
 
 DEPLOYMENTS = Path("prefect.yaml")
 REPOSITORY, REMOTE = "GOA_REPOSITORY", "GOA_REMOTE"
-HEARTBEAT = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
-"""Environment of workers: seconds between the signs of life of a flow run."""
 SILENCE_SECONDS = 90
-"""After which a run that gave signs of life counts as crashed."""
+"""After which a run that gave signs of life counts as crashed; prefect.yaml says how often they
+come."""
 WATCH = "goa: runs whose machine went away"
+TAG = "goa"
+"""Of the deployments in prefect.yaml: nobody else's runs are watched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +123,10 @@ def _make_watch(client: SyncPrefectClient) -> None:
             after={heartbeat},
             expect={heartbeat, *ends},
             match={"prefect.resource.id": ["prefect.flow-run.*"]},
+            match_related={
+                "prefect.resource.id": [f"prefect.tag.{TAG}"],
+                "prefect.resource.role": ["tag"],
+            },
             for_each={"prefect.resource.id"},
             posture=Posture.Proactive,
             threshold=1,

@@ -76,13 +76,18 @@ async def nightly(
             "it with it; name a tracking server (`goa serve` does), or a database elsewhere"
         )
     sha = await fetch_task(source)
-    runs = []
     additions: list[tuple[str, ...]] = [(f"seed={seed}",) for seed in seeds or ()]
-    for added in additions or [()]:
+    # One after the other on one machine; side by side where others do the work.
+    free = asyncio.Semaphore(1 if elsewhere is None else len(additions) + 1)
+
+    async def run(added: tuple[str, ...]) -> dict[str, str]:
         one = replace(source, revision=sha, overrides=(*source.overrides, *added))
-        runs.append(await _one_run(one, slots, limit, elsewhere, promote=promote))
-    await acreate_table_artifact(runs, key="runs", description="What was run, and where it is.")
-    return runs
+        async with free:
+            return await _one_run(one, slots, limit, elsewhere, promote=promote)
+
+    runs = await asyncio.gather(*(run(added) for added in additions or [()]))
+    await acreate_table_artifact([*runs], key="runs", description="What was run, and where it is.")
+    return [*runs]
 
 
 @flow(name="promotion", validate_parameters=True)

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from goa.errors import PipelineError
 from pipelines import supervise
-from pipelines.deploy import DEPLOYMENTS, HEARTBEAT
+from pipelines.deploy import DEPLOYMENTS
 from pipelines.processes import last_lines, stage_environment
 from pipelines.publish import initialise_store
 
@@ -63,7 +63,6 @@ def serve(root: Path, ports: Ports, say: Say) -> None:
     prefect, mlflow = f"http://{HOST}:{ports.prefect}", f"http://{HOST}:{ports.mlflow}"
     added = {
         **{name: value for name, value in QUIET.items() if name not in os.environ},
-        **HEARTBEAT,
         "PREFECT_API_URL": f"{prefect}/api",
         "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{root / 'prefect.db'}",
         "PREFECT_SERVER_UI_API_URL": f"{prefect}/api",

@@ -43,7 +43,4 @@ def deploy(
     deployed = bring(ROOT, gpus)
     typer.echo(f"deployed to {deployed.api}: {', '.join(deployed.names)}")
     for pool in deployed.pools:
-        typer.echo(
-            "a worker: PREFECT_FLOWS_HEARTBEAT_FREQUENCY=30 MLFLOW_TRACKING_URI=... "
-            f"prefect worker start --pool {pool}"
-        )
+        typer.echo(f"a worker, with MLFLOW_TRACKING_URI set: prefect worker start --pool {pool}")

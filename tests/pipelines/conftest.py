@@ -125,7 +125,8 @@ def git_toy(fresh_toys: dict[str, Path], tmp_path: Path) -> Toy:
 @pytest.fixture
 def committed_toy(git_toy: Toy) -> Toy:
     """Give a project whose files are committed on the branch main."""
-    ignored = ["/out/", "/.goa/", "/events", "/gpus", "/control/"]
+    traces = ["/events", "/gpus", "/control/", "*.pids"]
+    ignored = ["/out/", "/.goa/", "/mlflow.db*", "/mlartifacts/", "/prefect.db*", *traces]
     (git_toy.root / ".gitignore").write_text("\n".join(ignored))
     for arguments in (
         ("checkout", "--quiet", "-B", "main"),

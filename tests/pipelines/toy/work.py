@@ -2,6 +2,7 @@
 
 fail: ends with exit code 3. wait: ends when the file is gone. hang: never ends, with a child.
 abandon: its DVC is killed when the work is done and marked as done by the words that follow.
+Where the environment names a folder TOY, control and traces are there, for clones that come and go.
 """
 
 import os
@@ -13,20 +14,22 @@ from pathlib import Path
 
 import yaml
 
+HERE = Path(os.environ.get("TOY", "."))
+
 
 def main() -> None:
     """Write ``key``'s value to ``output``."""
     stage, output, key = sys.argv[1:4]
     note(stage, "start")
-    with Path("gpus").open("a") as file:
+    with (HERE / "gpus").open("a") as file:
         file.write(f"{stage} {os.environ.get('CUDA_VISIBLE_DEVICES', 'none')}\n")
-    control = Path("control", stage)
+    control = HERE / "control" / stage
     command, *words = control.read_text().split() if control.exists() else [""]
     if command == "fail":
         sys.exit("toy: told to fail")
     if command == "hang":
         child = subprocess.Popen(["sleep", "600"])
-        Path(f"{stage}.pids").write_text(f"{os.getpid()} {child.pid}")
+        (HERE / f"{stage}.pids").write_text(f"{os.getpid()} {child.pid}")
         time.sleep(600)
     while command == "wait" and control.exists():
         time.sleep(0.02)
@@ -46,7 +49,7 @@ def main() -> None:
 
 def note(stage: str, event: str) -> None:
     """Append to the trace of what happened, in one write."""
-    with Path("events").open("a") as file:
+    with (HERE / "events").open("a") as file:
         file.write(f"{stage} {event}\n")
 
 
