@@ -3,10 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock
 
-.PHONY: run test test-long check format lock clean
+.PHONY: run serve test test-long check format lock clean
 
 run: .venv/run  ## the whole graph on the corpus that params.yaml names
 	$(BIN)/goa run
+
+serve: .venv/run  ## Prefect's server, a worker and MLflow's server, on loopback; Ctrl-C ends them
+	$(BIN)/goa serve
 
 test: .venv/dev  ## what CI runs
 	$(BIN)/python -m pytest -n auto --dist loadgroup -m "not long"

@@ -3,6 +3,7 @@
 Everything is asked over HTTP, as the user interface does: nothing of Prefect is imported here.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -25,6 +26,7 @@ from tests.pipelines.conftest import Toy, alive
 
 pytestmark = pytest.mark.long
 ROOT = Path(__file__).parents[2]
+BRANCH = "reproduce-revision/branch"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +87,14 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def machine(committed_toy: Toy, tmp_path: Path) -> Iterator[Machine]:
-    (committed_toy.root / "prefect.yaml").write_text((ROOT / "prefect.yaml").read_text())
+def machine(
+    committed_toy: Toy, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Machine]:
+    deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+    far = deployments["deployments"][-1]  # the branches, where a test starts workers for them
+    if "machine_that_is_gone" in request.node.name:
+        far["work_pool"] = {**far["work_pool"], "name": "far"}
+    (committed_toy.root / "prefect.yaml").write_text(yaml.safe_dump(deployments))
     remote = tmp_path / "remote"
     remote.mkdir()
     prefect, mlflow = free_port(), free_port()
@@ -120,22 +128,24 @@ def machine(committed_toy: Toy, tmp_path: Path) -> Iterator[Machine]:
     wait_until(lambda: not any(map(alive, processes)), 30)
 
 
-@pytest.fixture
-def second_worker(machine: Machine, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+@contextlib.contextmanager
+def worker(machine: Machine, folder: Path, pool: str = "goa") -> Iterator[subprocess.Popen[bytes]]:
     """Start a worker as on another machine: with clones and caches of its own."""
-    argv = ["-m", "prefect", "worker", "start", "--pool", "goa", "--type", "process"]
-    with (tmp_path / "worker.txt").open("w") as said:
-        worker = subprocess.Popen(
-            [sys.executable, *argv, "--name", "second"],
-            cwd=tmp_path,
-            env={**machine.environment, "GOA_HOME": str(tmp_path / "second")},
+    argv = ["-m", "prefect", "worker", "start", "--pool", pool, "--type", "process"]
+    folder.mkdir()
+    with (folder / "worker.txt").open("w") as said:
+        process = subprocess.Popen(
+            [sys.executable, *argv, "--name", folder.name],
+            cwd=folder,
+            env={**machine.environment, "GOA_HOME": str(folder)},
             stdout=said,
             stderr=said,
-            start_new_session=True,
         )
-    yield worker
-    worker.terminate()
-    worker.wait(60)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(60)
 
 
 def descendants(process: int) -> set[int]:
@@ -181,11 +191,11 @@ def artifact(machine: Machine, run: str, name: str) -> bytes:
 
 
 def test_work_that_is_shared_out_is_done_once_and_equals_that_of_one_machine(
-    machine: Machine, second_worker: subprocess.Popen[bytes]
+    machine: Machine, tmp_path: Path
 ) -> None:
-    assert second_worker.poll() is None
-    run = machine.start("nightly/on-demand", seeds=[7, 8], elsewhere="reproduce-revision/branch")
-    assert machine.end(run, 240) == "COMPLETED"
+    with worker(machine, tmp_path / "second"):
+        run = machine.start("nightly/on-demand", seeds=[7, 8], elsewhere=BRANCH)
+        assert machine.end(run, 240) == "COMPLETED"
     ends = [event for event in machine.toy.events() if event[1] == "end"]
     # compare does not depend on the seed here: whichever run comes second finds it done.
     assert sorted(set(ends)) == sorted({(name, "end") for name in machine.toy.ran()})
@@ -211,17 +221,33 @@ def test_a_cancelled_run_ends_its_training_and_can_be_taken_up(machine: Machine)
     assert machine.toy.events().count(("prepare", "end")) == 1
 
 
-def test_a_flow_that_is_killed_leaves_no_training_and_is_run_again(
-    machine: Machine, second_worker: subprocess.Popen[bytes]
-) -> None:
-    assert second_worker.poll() is None
+def test_a_flow_that_is_killed_leaves_no_training_and_is_run_again(machine: Machine) -> None:
     machine.toy.tell("train@a", "hang")
-    run = machine.start("nightly/on-demand", elsewhere="reproduce-revision/branch")
+    run = machine.start("nightly/on-demand", elsewhere=BRANCH)
     processes = machine.trainer("train@a")
     (machine.toy.root / "control" / "train@a").unlink()
     os.kill(flow_process(processes[0]), signal.SIGKILL)
     wait_until(lambda: not any(map(alive, processes)), 30)
     assert machine.end(run, 180) == "COMPLETED"
+    assert machine.toy.events().count(("train@a", "start")) == 2
+    assert machine.toy.events().count(("train@b", "start")) == 1
+
+
+def test_the_work_of_a_machine_that_is_gone_is_taken_up_by_another(
+    machine: Machine, tmp_path: Path
+) -> None:
+    machine.toy.tell("train@a", "hang")
+    with worker(machine, tmp_path / "first", "far") as first:
+        run = machine.start("nightly/on-demand", elsewhere=BRANCH)
+        processes = machine.trainer("train@a")
+        wait_until(lambda: ("train@b", "end") in machine.toy.events(), 60)
+        (machine.toy.root / "control" / "train@a").unlink()
+        for process in descendants(first.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        wait_until(lambda: not any(map(alive, processes)), 30)
+    with worker(machine, tmp_path / "other", "far"):
+        assert machine.end(run, 240) == "COMPLETED"
     assert machine.toy.events().count(("train@a", "start")) == 2
     assert machine.toy.events().count(("train@b", "start")) == 1
 
