@@ -209,11 +209,13 @@ def test_an_output_is_replaced_when_all_is_done() -> None:
 def test_a_pipe_is_written_to_as_it_is() -> None:
     os.mkfifo("pipe")
     read: list[str] = []
-    reader = threading.Thread(target=lambda: read.append(Path("pipe").read_text(encoding="utf-8")))
+    reader = threading.Thread(
+        target=lambda: read.append(Path("pipe").read_text("utf-8")), daemon=True
+    )
     reader.start()
     found = goa("-o", "pipe")
-    reader.join(timeout=20)
     assert found.exit_code == 0
+    reader.join(timeout=20)
     assert read == [goa().stdout]
     assert Path("pipe").is_fifo()
 
