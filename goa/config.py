@@ -47,6 +47,7 @@ class Params(Settings):
     def _sections_fit_together(self) -> "Params":
         compute = self.compute
         self.finetune.resolved()[0].settings.check_pool(self.generate)
+        self.evaluate.check_strategies(self.evaluators)
         self.finetune.check_team(compute.processes.finetune, fsdp=compute.fsdp)
         self.pretrain.check_team(compute.processes.pretrain)
         return self

@@ -1,9 +1,12 @@
-"""Evaluators that a command is to work with, chosen by name."""
+"""What a command is to work with, chosen by name or by settings."""
 
 import difflib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from goa.errors import SettingsError
+import yaml
+
+from goa.errors import SettingsError, first_line
 from goa.evaluators.table import EvaluatorSettings
 from pipelines.stage import PARAMS
 
@@ -22,3 +25,24 @@ def choose_evaluators(
             hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(evaluators)}"
             raise SettingsError(f"{PARAMS}: no evaluator is called {name!r}; {hint}")
     return {name: evaluators[name] for name in names or evaluators}
+
+
+def read_choice(option: str, text: str) -> dict[str, Any]:
+    """Read settings in braces, ``{kind: chrf, word_order: 2}``; a word alone is their kind.
+
+    Args:
+        option: where the text comes from, for messages.
+        text: as it was given.
+
+    Raises:
+        SettingsError: it is no mapping.
+    """
+    if not text.startswith("{"):
+        return {"kind": text}
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{option} {text}: not YAML: {first_line(error)}") from None
+    if not isinstance(content, dict):
+        raise SettingsError(f"{option} {text}: expected settings in braces")
+    return content

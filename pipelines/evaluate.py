@@ -4,13 +4,10 @@
 """
 
 import itertools
-from collections.abc import Sequence
 from pathlib import Path
 
 from goa.data.corpus import open_split
 from goa.data.noise import noised
-from goa.decoding.generation import generate
-from goa.decoding.settings import StrategySettings
 from goa.evaluation.bootstrap import Bootstrap
 from goa.evaluation.measure import evaluate
 from goa.evaluation.settings import NOISED, EvaluateSettings
@@ -18,11 +15,10 @@ from goa.evaluation.storage import PolicyEvaluation, save_evaluation
 from goa.evaluators.contract import Evaluator, pair_samples
 from goa.evaluators.table import EvaluatorName, EvaluatorSettings, build_metric
 from goa.policies.compute import set_up, use_device
-from goa.policies.policy import Policy
 from goa.policies.settings import ComputeSettings
 from goa.policies.storage import load_policy
-from goa.records import Example
 from goa.settings import read_sections
+from pipelines.decoding import decode
 from pipelines.scoring import load_learnt
 from pipelines.stage import PARAMS, Stage, open_stage, stage_argument
 
@@ -47,10 +43,16 @@ def evaluate_policy(stage: Stage, name: str) -> None:
         evaluate=EvaluateSettings,
     )
     settings: EvaluateSettings = params.evaluate
+    settings.check_strategies(params.evaluators)
     device = use_device(params.compute, params.compute.threads.evaluate)
     policy = load_policy(Path("out/policies") / name, device)
     set_up(policy, params.compute, dropout=False)
     examples = list(open_split(Path("out/data"), "test"))
+    measured_by = settings.measured_by(params.evaluators)
+    metrics = [build_metric(metric, found) for metric, found in measured_by.items()]
+    evaluators = {metric.name: metric for metric in metrics if isinstance(metric, Evaluator)}
+    for evaluator in evaluators.values():
+        load_learnt(evaluator)  # before anything is decoded: strategies may choose by it
     outputs: dict[str, tuple[str, ...]] = {}
     read = {"": examples}
     if settings.noise is not None:
@@ -62,14 +64,9 @@ def evaluate_policy(stage: Stage, name: str) -> None:
             written = []
             for start in range(0, len(sources), settings.sources_per_batch):
                 batch = sources[start : start + settings.sources_per_batch]
-                written += decode(policy, batch, strategy, params.seed)
+                written += decode(policy, batch, strategy, params.seed, evaluators)
                 task.advance(len(batch))
         outputs[way + condition] = tuple(written)
-    measured_by = settings.measured_by(params.evaluators)
-    metrics = [build_metric(metric, found) for metric, found in measured_by.items()]
-    for metric in metrics:
-        if isinstance(metric, Evaluator):
-            load_learnt(metric)
     bootstrap = Bootstrap(
         seed=params.seed, resamples=settings.resamples, confidence=settings.confidence
     )
@@ -87,15 +84,6 @@ def evaluate_policy(stage: Stage, name: str) -> None:
     with stage.output(Path("out/evaluations") / name) as folder:
         save_evaluation(folder, evaluation)
     stage.metrics(Path(f"metrics/evaluate/{name}.json"), summarize(evaluation))
-
-
-def decode(
-    policy: Policy, examples: Sequence[Example], strategy: StrategySettings, seed: int
-) -> list[str]:
-    """Write the first candidate of each example: the best of a beam, the first of a sample."""
-    sources = policy.tokenize_sources([example.source for example in examples])
-    keys = [example.id for example in examples]
-    return [row[0] for row in generate(policy, sources, strategy, seed, keys).texts]
 
 
 def summarize(evaluation: PolicyEvaluation) -> dict[str, int | dict[str, float]]:

@@ -6,17 +6,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from goa.config import check
 from goa.data.readers.samples import read_samples
-from goa.errors import DataError, SettingsError, first_line
+from goa.errors import DataError, SettingsError
 from goa.evaluation.bootstrap import Bootstrap
 from goa.evaluation.measure import Evaluation, as_number, evaluate
 from goa.evaluators.scoring import ScoringSettings
 from goa.evaluators.table import Describing, MetricSettings, build_metric
 from goa.records import Sample
 from goa.settings import Settings, validate
+from pipelines.choice import read_choice
 from pipelines.scoring import open_scoring
 
 
@@ -127,23 +126,13 @@ def _resolve(text: str, known: Mapping[str, MetricSettings]) -> tuple[str, Metri
     """
     if text in known:
         return text, known[text]
-    content = _parse(text) if text.startswith("{") else {"kind": text}
+    content = read_choice("--evaluator", text)
     kind = content.get("kind")
     try:
         return str(kind), validate(_OneEvaluator, {"evaluator": content}, "--evaluator").evaluator
     except SettingsError as error:
         names = f"; params.yaml names {', '.join(known)}" if known else ""
         raise SettingsError(f"{error}{names}") from None
-
-
-def _parse(text: str) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise SettingsError(f"--evaluator {text}: not YAML: {first_line(error)}") from None
-    if not isinstance(content, dict):
-        raise SettingsError(f"--evaluator {text}: expected settings in braces")
-    return content
 
 
 class _OneEvaluator(Settings):

@@ -80,7 +80,8 @@ def _decode(
         return _beam(policy, sources, strategy, int(limits.min()))
     choose: Choose = greedy_choice
     if isinstance(strategy, SampleSettings):
-        noise = uniforms(seed, keys, strategy.candidates, int(limits.max()))
+        # As wide as the settings have it: the room that a batch has would move the later draws.
+        noise = uniforms(seed, keys, strategy.candidates, strategy.max_tokens)
         choose = _sampler(strategy, noise.to(policy.device))
     if prefixes is not None:
         choose = _after(prefixes, strategy.candidates, choose)

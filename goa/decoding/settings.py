@@ -46,10 +46,7 @@ class BeamSettings(_Strategy):
         return self.num_candidates
 
 
-class SampleSettings(_Strategy):
-    """Independent draws from the policy, or from a sharpened or truncated form of it."""
-
-    kind: Literal["sample"]
+class _DrawingSettings(_Strategy):
     num_candidates: int = Field(8, ge=1)
     temperature: float = Field(1.0, gt=0.0, le=10.0)
     top_k: int | None = Field(None, ge=1)
@@ -57,15 +54,57 @@ class SampleSettings(_Strategy):
     top_p: float | None = Field(None, gt=0.0, le=1.0)
     """Draw among the likeliest tokens that together reach this mass (Holtzman et al., 2020)."""
 
+
+class SampleSettings(_DrawingSettings):
+    """Independent draws from the policy, or from a sharpened or truncated form of it."""
+
+    kind: Literal["sample"]
+
     @property
     def candidates(self) -> int:
         """Candidates per source, K."""
         return self.num_candidates
 
 
+class _ChoosingSettings(_DrawingSettings):
+    num_candidates: int = Field(8, ge=2)
+    """Draws per source that one is chosen from."""
+    evaluator: str = Field(min_length=1)
+    """Who chooses: a name under evaluators or evaluate.metrics."""
+
+    @property
+    def drawn(self) -> SampleSettings:
+        """How the candidates are written: the very draws of a sample with these settings."""
+        shared = self.model_dump(include=set(_DrawingSettings.model_fields))
+        return SampleSettings(kind="sample", **shared)
+
+
+class BestOfSettings(_ChoosingSettings):
+    """The draw that an evaluator scores highest; see :func:`goa.decoding.choosing.best_of`."""
+
+    kind: Literal["best_of"]
+    log_prob_weight: float = Field(0.0, ge=0.0, le=100.0)
+    """Weight of the policy's own log-probability beside the log-odds of the score."""
+
+
+class MbrSettings(_ChoosingSettings):
+    """The draw that is closest to the other draws; see :func:`goa.decoding.choosing.mbr`."""
+
+    kind: Literal["mbr"]
+
+
+ChoosingSettings = BestOfSettings | MbrSettings
+"""What needs an evaluator to write with, and so is for outputs alone, not for training."""
+
 StrategySettings = Annotated[
     GreedySettings | BeamSettings | SampleSettings, Field(discriminator="kind")
 ]
+"""What a policy does by itself."""
+
+DecodingSettings = Annotated[
+    GreedySettings | BeamSettings | SampleSettings | ChoosingSettings, Field(discriminator="kind")
+]
+"""Every way from a source to a text."""
 
 
 class GenerateSettings(Settings):

@@ -5,7 +5,8 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from goa.data.noise import NoiseSettings
-from goa.decoding.settings import StrategySettings
+from goa.decoding.settings import ChoosingSettings, DecodingSettings
+from goa.evaluation.judges import check_judge
 from goa.evaluators.table import EvaluatorName, EvaluatorSettings, MetricSettings
 from goa.settings import Settings
 
@@ -16,7 +17,7 @@ StrategyName = Annotated[str, Field(pattern=r"^[a-z][A-Za-z0-9_]*$")]
 class EvaluateSettings(Settings):
     """How every policy is decoded on the test split and what its outputs are measured by."""
 
-    strategies: dict[StrategyName, StrategySettings] = Field(min_length=1)
+    strategies: dict[StrategyName, DecodingSettings] = Field(min_length=1)
     """Ways of decoding; the first is the one that verdicts rest on."""
     noise: NoiseSettings | None = None
     """Decode noised sources besides: each strategy once more, under its name with _noised behind,
@@ -48,3 +49,14 @@ class EvaluateSettings(Settings):
         A name in both means the evaluator: a policy trained on E is measured by that very E.
         """
         return {**self.metrics, **evaluators}
+
+    def check_strategies(self, evaluators: dict[EvaluatorName, EvaluatorSettings]) -> None:
+        """Check that the evaluators that choose among candidates are there, and may.
+
+        Raises:
+            SettingsError: one is not there, or may not choose.
+        """
+        for name, strategy in self.strategies.items():
+            if isinstance(strategy, ChoosingSettings):
+                where = f"evaluate.strategies.{name}"
+                check_judge(where, strategy, self.measured_by(evaluators))

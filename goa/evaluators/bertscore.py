@@ -14,6 +14,7 @@ from goa.evaluators.pretrained import (
     describe_pretrained,
     find_pretrained,
 )
+from goa.evaluators.recipe import Recipe
 from goa.evaluators.text_model import TextModel
 from goa.records import Sample, Scores
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class BertscoreSettings(PretrainedSettings):
+class BertscoreSettings(PretrainedSettings, Recipe):
     """Which model's states are compared, and how."""
 
     kind: Literal["bertscore"] = "bertscore"

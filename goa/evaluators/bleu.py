@@ -9,14 +9,14 @@ from pydantic import Field, model_validator
 from goa.evaluators.contract import BoolArray, Evaluator, FloatArray
 from goa.evaluators.numbering import Numbering, WordNumbering, batches, lay_out
 from goa.evaluators.overlap import Batch
+from goa.evaluators.recipe import Recipe
 from goa.evaluators.sacrebleu_signature import sacrebleu_signature
 from goa.records import Sample, Scores
-from goa.settings import Settings
 
 _ENTITIES = (("&quot;", '"'), ("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"))
 
 
-class BleuSettings(Settings):
+class BleuSettings(Recipe):
     """How BLEU counts and smooths."""
 
     kind: Literal["bleu"] = "bleu"

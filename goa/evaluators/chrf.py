@@ -9,12 +9,12 @@ from pydantic import Field
 
 from goa.evaluators.contract import Evaluator, FloatArray
 from goa.evaluators.numbering import CharacterNumbering, Numbering, WordNumbering, batches, lay_out
+from goa.evaluators.recipe import Recipe
 from goa.evaluators.sacrebleu_signature import sacrebleu_signature
 from goa.records import Sample, Scores
-from goa.settings import Settings
 
 
-class ChrfSettings(Settings):
+class ChrfSettings(Recipe):
     """What chrF counts."""
 
     kind: Literal["chrf"] = "chrf"

@@ -9,6 +9,7 @@ from pydantic import model_validator
 
 from goa.evaluators.contract import Evaluator, FloatArray
 from goa.evaluators.pretrained import describe_pretrained
+from goa.evaluators.recipe import NOTHING, REFERENCES, Influence, Recipe
 from goa.evaluators.sequence_classifier import (
     Activation,
     Label,
@@ -18,7 +19,7 @@ from goa.evaluators.sequence_classifier import (
 from goa.records import Sample, Scores
 
 
-class ClassifierSettings(SequenceClassifierSettings):
+class ClassifierSettings(SequenceClassifierSettings, Recipe):
     """Which model, what it reads, and which of its outputs is the score."""
 
     kind: Literal["classifier"] = "classifier"
@@ -43,6 +44,11 @@ class ClassifierSettings(SequenceClassifierSettings):
         if self.activation != "none" and (self.low, self.high) != (0.0, 1.0):
             raise ValueError("low and high are of raw outputs: set activation to none")
         return self
+
+    @property
+    def hangs_on(self) -> frozenset[Influence]:
+        """What scores hang on: what the model reads."""
+        return REFERENCES if self.reads == "candidate_with_reference" else NOTHING
 
     def build(self, name: str) -> "Classifier":
         """Build the evaluator; its model is loaded when it first scores."""

@@ -12,6 +12,7 @@ from goa.evaluators.contract import Evaluator, checked_score
 from goa.evaluators.kinds import Single
 from goa.evaluators.learning import LearningEvaluator
 from goa.evaluators.normalisation import Normalisation, normalise
+from goa.evaluators.recipe import Influence, Recipe
 from goa.records import Sample, Scores
 from goa.settings import Settings
 
@@ -32,7 +33,7 @@ class CompositePartSettings(Settings):
     evaluator: Annotated[Single, Field(discriminator="kind")]
 
 
-class CompositeSettings(Settings):
+class CompositeSettings(Recipe):
     """Which evaluators, and how they make one value."""
 
     kind: Literal["composite"] = "composite"
@@ -62,6 +63,14 @@ class CompositeSettings(Settings):
                     "begins to count"
                 )
         return self
+
+    @property
+    def hangs_on(self) -> frozenset[Influence]:
+        """What scores hang on: all that those of parts do, and siblings where they are compared."""
+        found = {influence for part in self.parts.values() for influence in part.evaluator.hangs_on}
+        if any(part.normalise != "none" for part in self.parts.values()):
+            found.add("batch")
+        return frozenset(found)
 
     def build(self, name: str) -> "Composite":
         """Build the evaluator."""

@@ -11,10 +11,10 @@ from pydantic import Field
 from goa.errors import EvaluatorError
 from goa.evaluators.contract import FloatArray, describe
 from goa.evaluators.learning import LearningEvaluator
+from goa.evaluators.recipe import NOTHING, Influence, Recipe
 from goa.evaluators.siblings import siblings
 from goa.randomness import Shuffle, generator, torch_draws
 from goa.records import Sample, Scores
-from goa.settings import Settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,7 +26,7 @@ HELD_OUT = 0.1
 _PAIRS_PER_BATCH = 64
 
 
-class LearnedTestSettings(Settings):
+class LearnedTestSettings(Recipe):
     """The network, and how it learns."""
 
     embedding: int = Field(default=64, ge=4, le=1024)
@@ -45,6 +45,11 @@ class LearnedTestSettings(Settings):
     """Passes over the examples of the pool, each with one of its candidates, another in each."""
     learning_rate: float = Field(default=1e-3, gt=0, le=1)
     weight_decay: float = Field(default=0.01, ge=0, le=1)
+
+    @property
+    def hangs_on(self) -> frozenset[Influence]:
+        """What scores hang on: it learns from references, and judges without them."""
+        return NOTHING
 
 
 class DiscriminatorSettings(LearnedTestSettings):

@@ -7,17 +7,22 @@ from typing import Literal
 from pydantic import Field
 
 from goa.evaluators.contract import Evaluator, FloatArray, as_statistics, describe, ratio
+from goa.evaluators.recipe import NOTHING, Influence, Recipe
 from goa.evaluators.tokens import ngrams, tokenize
 from goa.records import Sample, Scores
-from goa.settings import Settings
 
 
-class DistinctSettings(Settings):
+class DistinctSettings(Recipe):
     """Which n-grams."""
 
     kind: Literal["distinct"] = "distinct"
     n: int = Field(default=2, ge=1, le=9)
     """Words in an n-gram."""
+
+    @property
+    def hangs_on(self) -> frozenset[Influence]:
+        """What scores hang on: the candidate alone."""
+        return NOTHING
 
     def build(self, name: str) -> "Distinct":
         """Build the evaluator."""

@@ -10,10 +10,10 @@ from pydantic import Field, model_validator
 
 from goa.evaluators.contract import Evaluator, describe
 from goa.evaluators.distinct import distinct_ratio
+from goa.evaluators.recipe import NOTHING, Influence, Recipe
 from goa.evaluators.siblings import siblings
 from goa.evaluators.tokens import ngrams, tokenize
 from goa.records import Sample, Scores
-from goa.settings import Settings
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.bleu import BLEU
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Words = Sequence[str]
 
 
-class DiversitySettings(Settings):
+class DiversitySettings(Recipe):
     """Which n-grams, and what they are compared with."""
 
     kind: Literal["diversity"] = "diversity"
@@ -41,6 +41,11 @@ class DiversitySettings(Settings):
                 "within: candidate"
             )
         return self
+
+    @property
+    def hangs_on(self) -> frozenset[Influence]:
+        """What scores hang on: never on references."""
+        return NOTHING if self.within == "candidate" else frozenset({"batch"})
 
     def build(self, name: str) -> "Diversity":
         """Build the evaluator."""

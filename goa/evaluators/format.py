@@ -9,14 +9,14 @@ from pydantic import Field, field_validator, model_validator
 
 from goa.errors import EvaluatorError
 from goa.evaluators.contract import Evaluator, describe
+from goa.evaluators.recipe import NOTHING, Influence, Recipe
 from goa.records import Sample, Scores
-from goa.settings import Settings
 
 SECONDS_PER_MATCH = 1.0
 """How long a pattern may take on one candidate; some take ages on texts made for it."""
 
 
-class FormatSettings(Settings):
+class FormatSettings(Recipe):
     """What a candidate has to be, to contain, or to leave out."""
 
     kind: Literal["format"] = "format"
@@ -54,6 +54,11 @@ class FormatSettings(Settings):
         if self.pattern is None and not (self.contains or self.excludes or self.valid_json):
             raise ValueError("name at least one of pattern, contains, excludes, valid_json")
         return self
+
+    @property
+    def hangs_on(self) -> frozenset[Influence]:
+        """What scores hang on: the candidate alone."""
+        return NOTHING
 
     def build(self, name: str) -> "Format":
         """Build the evaluator."""

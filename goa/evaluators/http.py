@@ -37,10 +37,11 @@ from pydantic import Field
 
 from goa.evaluators.connection import Connection, ConnectionSettings, shown_url
 from goa.evaluators.contract import Evaluator, describe
+from goa.evaluators.recipe import Influence, Recipe
 from goa.records import Sample, Scores
 
 
-class HttpSettings(ConnectionSettings):
+class HttpSettings(ConnectionSettings, Recipe):
     """Which server scores, and what is true of its scores."""
 
     kind: Literal["http"] = "http"
@@ -48,10 +49,23 @@ class HttpSettings(ConnectionSettings):
     """Of what answers there; change it when the server's scores change."""
     batch_size: int = Field(64, ge=1, le=100_000)
     """Samples a request."""
+    reads_references: bool = True
+    """Whether a score hangs on the references. Where it does not, say false: then candidates can be
+    chosen by it where there are no references, and the server sees an empty one there."""
     reads_batch: bool = False
     """Whether a score hangs on the other samples of the request."""
     draws: bool = False
     """Whether equal samples may have different scores; such a run cannot be repeated."""
+
+    @property
+    def hangs_on(self) -> frozenset[Influence]:
+        """What scores hang on, as the settings have it."""
+        told: dict[Influence, bool] = {
+            "references": self.reads_references,
+            "batch": self.reads_batch,
+            "chance": self.draws,
+        }
+        return frozenset(influence for influence, hangs in told.items() if hangs)
 
     def build(self, name: str) -> "Http":
         """Build the evaluator; the server is not asked yet."""
@@ -65,7 +79,8 @@ class Http(Evaluator):
         self.name = name
         self.reads_batch = settings.reads_batch
         self.draws = settings.draws
-        self.signature = describe(settings.model_copy(update={"url": _told(settings.url)}), "goa")
+        told = settings.model_copy(update={"url": _told(settings.url)})
+        self.signature = describe(told, "goa", without=["reads_references"])
         self._batch_size = settings.batch_size
         self._connection = Connection(name, settings)
 

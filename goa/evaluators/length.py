@@ -7,12 +7,12 @@ from typing import Literal
 from pydantic import Field
 
 from goa.evaluators.contract import CACHED_TEXTS, Evaluator, describe
+from goa.evaluators.recipe import NOTHING, REFERENCES, Influence, Recipe
 from goa.evaluators.tokens import closest, count_words
 from goa.records import Sample, Scores
-from goa.settings import Settings
 
 
-class LengthSettings(Settings):
+class LengthSettings(Recipe):
     """Which length is wanted."""
 
     kind: Literal["length"] = "length"
@@ -23,6 +23,11 @@ class LengthSettings(Settings):
     tolerance: float = Field(default=0.0, ge=0, le=10)
     """How far off a length may be at no cost, as a share: 0.1 allows a tenth more, or the length
     that is a tenth less than the wanted one's."""
+
+    @property
+    def hangs_on(self) -> frozenset[Influence]:
+        """What scores hang on: what the length is held against."""
+        return REFERENCES if self.against == "references" else NOTHING
 
     def build(self, name: str) -> "Length":
         """Build the evaluator."""

@@ -47,12 +47,12 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 
 from goa.errors import EvaluatorError, first_line
 from goa.evaluators.contract import Evaluator, describe
+from goa.evaluators.recipe import Influence, Recipe
 from goa.randomness import derive_seed
 from goa.records import Sample, Scores
-from goa.settings import Settings
 
 
-class PythonSettings(Settings):
+class PythonSettings(Recipe):
     """Which function scores, and what it is told."""
 
     kind: Literal["python"] = "python"
@@ -62,6 +62,9 @@ class PythonSettings(Settings):
     """Keyword arguments of the function, or of the class."""
     seed: int | None = Field(None, ge=0, lt=2**32)
     """Of a function that draws; none named means that equal samples have equal scores."""
+    reads_references: bool = True
+    """Whether a score hangs on the references. Where it does not, say false: then candidates can be
+    chosen by it where there are no references, and the function sees an empty one there."""
     reads_batch: bool = False
     """Whether a score hangs on the other samples of the batch."""
     version: str = ""
@@ -88,6 +91,16 @@ class PythonSettings(Settings):
         """Name of the module."""
         return self.function.partition(":")[0]
 
+    @property
+    def hangs_on(self) -> frozenset[Influence]:
+        """What scores hang on, as the settings have it."""
+        told: dict[Influence, bool] = {
+            "references": self.reads_references,
+            "batch": self.reads_batch,
+            "chance": self.seed is not None,
+        }
+        return frozenset(influence for influence, hangs in told.items() if hangs)
+
     def build(self, name: str) -> "Python":
         """Build the evaluator.
 
@@ -109,7 +122,8 @@ class Python(Evaluator):
         self._file = self._file_of(module)
         self._found = self._find(module, settings.function.partition(":")[2])
         source = hashlib.blake2b(self._file.read_bytes(), digest_size=8).hexdigest()
-        self.signature = f"{describe(settings, 'goa')}|source:{source}"
+        recipe = describe(settings, "goa", without=["reads_references"])
+        self.signature = f"{recipe}|source:{source}"
 
     def score(self, samples: Sequence[Sample]) -> Scores:
         """Score samples by one call of the function.

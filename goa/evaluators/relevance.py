@@ -9,10 +9,10 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from goa.evaluators.contract import CACHED_TEXTS, Evaluator, FloatArray, describe
 from goa.evaluators.pretrained import PretrainedSettings, describe_pretrained
+from goa.evaluators.recipe import NOTHING, REFERENCES, Influence, Recipe
 from goa.evaluators.sentence_encoder import SentenceEncoder
 from goa.evaluators.tokens import FUNCTION_WORDS, tokenize
 from goa.records import Example, Sample, Scores
-from goa.settings import Settings
 
 Place = TypeVar("Place")
 RelevantTo = Literal["references", "source", "both"]
@@ -28,7 +28,7 @@ class EmbeddingsSettings(PretrainedSettings):
     """
 
 
-class RelevanceSettings(Settings):
+class RelevanceSettings(Recipe):
     """What a candidate should be relevant to, and what measures it."""
 
     kind: Literal["relevance"] = "relevance"
@@ -37,6 +37,11 @@ class RelevanceSettings(Settings):
     (summaries, replies), choose both."""
     embeddings: EmbeddingsSettings | None = None
     """null counts words and runs of characters, in any script."""
+
+    @property
+    def hangs_on(self) -> frozenset[Influence]:
+        """What scores hang on: what a candidate should be relevant to."""
+        return NOTHING if self.against == "source" else REFERENCES
 
     def build(self, name: str) -> "Relevance":
         """Build the evaluator; a model is loaded when it first scores."""

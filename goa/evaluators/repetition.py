@@ -7,17 +7,22 @@ import numpy as np
 from pydantic import Field
 
 from goa.evaluators.contract import Evaluator, describe
+from goa.evaluators.recipe import NOTHING, Influence, Recipe
 from goa.evaluators.tokens import tokenize
 from goa.records import Sample, Scores
-from goa.settings import Settings
 
 
-class RepetitionSettings(Settings):
+class RepetitionSettings(Recipe):
     """What counts as a loop."""
 
     kind: Literal["repetition"] = "repetition"
     max_order: int = Field(default=4, ge=1, le=32)
     """Words of the longest phrase whose repetition is looked for."""
+
+    @property
+    def hangs_on(self) -> frozenset[Influence]:
+        """What scores hang on: the candidate alone."""
+        return NOTHING
 
     def build(self, name: str) -> "Repetition":
         """Build the evaluator."""

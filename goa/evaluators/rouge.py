@@ -12,9 +12,9 @@ from pydantic import model_validator
 from goa.evaluators.contract import Evaluator, FloatArray, describe
 from goa.evaluators.numbering import Group, WordNumbering, batches, lay_out
 from goa.evaluators.overlap import IntArray
+from goa.evaluators.recipe import Recipe
 from goa.evaluators.tokens import tokenize
 from goa.records import Sample, Scores
-from goa.settings import Settings
 
 SUMMARY_WORDS = 1000
 """rougeLsum reads no further in a text: its time and memory grow with the square."""
@@ -25,7 +25,7 @@ _SHORT_WORD = 3
 _Prepared = TypeVar("_Prepared")
 
 
-class RougeSettings(Settings):
+class RougeSettings(Recipe):
     """Which ROUGE."""
 
     kind: Literal["rouge"] = "rouge"

@@ -7,13 +7,13 @@ from pydantic import Field, model_validator
 
 from goa.evaluators.contract import Evaluator, describe
 from goa.evaluators.diversity import DiversitySettings
+from goa.evaluators.recipe import NOTHING, REFERENCES, Influence, Recipe
 from goa.evaluators.relevance import RelevanceSettings, RelevantTo
 from goa.evaluators.sentiment import SentimentConsistencySettings
 from goa.records import Sample, Scores
-from goa.settings import Settings
 
 
-class RuleSettings(Settings):
+class RuleSettings(Recipe):
     """Weights, of which only the proportions count, and how the parts are measured."""
 
     kind: Literal["rule"] = "rule"
@@ -33,6 +33,12 @@ class RuleSettings(Settings):
         if not self.relevance + self.diversity + self.sentiment_consistency > 0:
             raise ValueError("at least one of the weights must be above 0")
         return self
+
+    @property
+    def hangs_on(self) -> frozenset[Influence]:
+        """What scores hang on; a part without weight is in the breakdown alone."""
+        relevance = self.relevance > 0 and self.against != "source"
+        return REFERENCES if relevance or self.sentiment_consistency > 0 else NOTHING
 
     def build(self, name: str) -> "Rule":
         """Build the evaluator."""

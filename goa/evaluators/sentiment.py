@@ -9,13 +9,13 @@ from pydantic import Field, model_validator
 from goa.evaluators.contract import CACHED_TEXTS, Evaluator, describe
 from goa.evaluators.memory import Memory
 from goa.evaluators.pretrained import describe_pretrained
+from goa.evaluators.recipe import NOTHING, REFERENCES, Influence, Recipe
 from goa.evaluators.sequence_classifier import (
     Label,
     SequenceClassifier,
     SequenceClassifierSettings,
 )
 from goa.records import Sample, Scores
-from goa.settings import Settings
 
 SENTIMENT_CHARACTERS = 2000
 """VADER reads no further in a text: its time grows with the square of the words."""
@@ -38,7 +38,7 @@ class SentimentClassifierSettings(SequenceClassifierSettings):
         return self
 
 
-class SentimentConsistencySettings(Settings):
+class SentimentConsistencySettings(Recipe):
     """What sentiment a candidate should have, and what measures it."""
 
     kind: Literal["sentiment_consistency"] = "sentiment_consistency"
@@ -46,6 +46,11 @@ class SentimentConsistencySettings(Settings):
     """Whose sentiment; of several references, their mean."""
     classifier: SentimentClassifierSettings | None = None
     """null is VADER, for English texts."""
+
+    @property
+    def hangs_on(self) -> frozenset[Influence]:
+        """What scores hang on: whose sentiment is wanted."""
+        return NOTHING if self.against == "source" else REFERENCES
 
     def build(self, name: str) -> "SentimentConsistency":
         """Build the evaluator; a classifier is loaded when it first scores."""

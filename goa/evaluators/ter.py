@@ -8,12 +8,12 @@ import numpy as np
 from pydantic import Field
 
 from goa.evaluators.contract import CACHED_TEXTS, Evaluator, FloatArray, as_statistics
+from goa.evaluators.recipe import Recipe
 from goa.evaluators.sacrebleu_signature import sacrebleu_signature
 from goa.records import Sample, Scores
-from goa.settings import Settings
 
 
-class TerSettings(Settings):
+class TerSettings(Recipe):
     """How words are compared before edits are counted."""
 
     kind: Literal["ter"] = "ter"

@@ -13,10 +13,10 @@ import numpy as np
 from goa.errors import EvaluatorError
 from goa.evaluators.contract import CACHED_TEXTS, describe
 from goa.evaluators.learning import LearningEvaluator
+from goa.evaluators.recipe import NOTHING, REFERENCES, Influence, Recipe
 from goa.evaluators.relevance import RelevantTo
 from goa.evaluators.tokens import tokenize
 from goa.records import Sample, Scores
-from goa.settings import Settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,12 +25,17 @@ _BUCKETS = 1 << 18
 """Counts that words share, by hash."""
 
 
-class TfidfSettings(Settings):
+class TfidfSettings(Recipe):
     """What a candidate should be relevant to."""
 
     kind: Literal["tfidf"] = "tfidf"
     against: RelevantTo = "references"
     """The closest reference, the source, or the mean of the two."""
+
+    @property
+    def hangs_on(self) -> frozenset[Influence]:
+        """What scores hang on: what a candidate should be relevant to."""
+        return NOTHING if self.against == "source" else REFERENCES
 
     def build(self, name: str) -> "Tfidf":
         """Build the evaluator."""

@@ -77,7 +77,7 @@ def fakes(here, monkeypatch) -> Fakes:
     return Fakes(monkeypatch)
 
 
-COMMANDS = ["run", "check", "init", "publish", "status", "preflight", "rescore"]
+COMMANDS = ["run", "check", "init", "publish", "status", "preflight", "rescore", "generate"]
 
 
 @pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])

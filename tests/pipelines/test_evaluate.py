@@ -10,14 +10,17 @@ from goa.data.corpus import CorpusWriter, split_path
 from goa.data.noise import NoiseSettings, noised
 from goa.decoding.generation import generate
 from goa.decoding.settings import GreedySettings, SampleSettings
-from goa.errors import PolicyError, SettingsError
+from goa.errors import EvaluatorError, PolicyError, SettingsError
 from goa.evaluation.storage import load_evaluation
+from goa.evaluators.contract import pair_samples
+from goa.evaluators.discriminator import EnergySettings
 from goa.policies.policy import Policy
 from goa.policies.storage import save_policy
 from goa.records import Example
 from goa.tracking.progress import Progress
 from goa.tracking.spool import Spool, read_spool
-from pipelines.evaluate import decode, evaluate_policy
+from pipelines.decoding import decode
+from pipelines.evaluate import evaluate_policy
 from pipelines.stage import Stage
 
 EXAMPLES = [
@@ -139,6 +142,65 @@ def test_the_size_of_a_batch_changes_no_output(policy: Policy) -> None:
         together = decode(policy, EXAMPLES, strategy, 7)
         alone = [text for each in EXAMPLES for text in decode(policy, [each], strategy, 7)]
         assert together == alone
+
+
+ENERGY = EnergySettings(embedding=8, channels=8, buckets=64, epochs=2)
+
+
+def choose_by_energy(**evaluator: object) -> None:
+    """Let strategies draw and choose, one by an evaluator that learns."""
+    drawn = {"num_candidates": 4, "max_tokens": 6}
+    strategies = {
+        "sample": {"kind": "sample", **drawn},
+        "best": {"kind": "best_of", "evaluator": "energy", **drawn, **evaluator},
+        "mbr": {"kind": "mbr", "evaluator": "bleu", **drawn},
+    }
+    changed = {
+        **PARAMS,
+        "evaluators": {"energy": ENERGY.model_dump()},
+        "evaluate": {**PARAMS["evaluate"], "strategies": strategies},
+    }
+    Path("params.yaml").write_text(yaml.safe_dump(changed, sort_keys=False), encoding="utf-8")
+
+
+def test_a_strategy_chooses_by_what_an_evaluator_learnt(stage: Stage, policy: Policy) -> None:
+    choose_by_energy()
+    energy = ENERGY.build("energy")
+    energy.learn(pair_samples(EXAMPLES, ["the bird", "dog", "red red red"]), 1, anew=True)
+    Path("out/evaluators/energy").mkdir(parents=True)
+    energy.save(Path("out/evaluators/energy"))
+    evaluate_policy(stage, "mle")
+    evaluation = load_evaluation(Path("out/evaluations/mle"))
+
+    strategy = SampleSettings(kind="sample", num_candidates=4, max_tokens=6)
+    sources = policy.tokenize_sources([example.source for example in EXAMPLES])
+    drawn = generate(policy, sources, strategy, 7, [example.id for example in EXAMPLES]).texts
+    for row, best in zip(
+        zip(EXAMPLES, drawn, strict=True), evaluation.outputs["best"], strict=True
+    ):
+        example, texts = row
+        scores = energy.score(pair_samples([example] * 4, texts)).values
+        assert best == texts[scores.index(max(scores))]  # type: ignore[type-var]
+    means = {
+        name: found.measurements["energy"].score for name, found in evaluation.evaluations.items()
+    }
+    assert means["best"] > means["sample"]  # type: ignore[operator]
+    assert list(evaluation.outputs) == ["sample", "best", "mbr"]
+
+
+def test_an_evaluator_that_has_not_learnt_is_named_before_anything_is_written(
+    stage: Stage,
+) -> None:
+    choose_by_energy()
+    with pytest.raises(EvaluatorError, match="energy: .*run its score stage"):
+        evaluate_policy(stage, "mle")
+    assert read_spool(Path(".goa/spool/evaluate_mle/x.jsonl")) == []
+
+
+def test_nothing_is_chosen_by_the_references_of_the_test_split(stage: Stage) -> None:
+    choose_by_energy(evaluator="bleu")
+    with pytest.raises(SettingsError, match="best.evaluator: 'bleu' reads references"):
+        evaluate_policy(stage, "nowhere")
 
 
 def test_a_missing_policy_is_named_and_leaves_the_old_evaluation(stage: Stage) -> None:

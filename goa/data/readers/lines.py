@@ -25,11 +25,28 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     """
     number = 0
     with _open(path) as file:
-        while raw := file.readline(MAX_LINE_BYTES + 1):
-            number += 1
-            yield number, _decode(raw, path, number)
+        for number, line in decode_lines(file, str(path)):
+            yield number, line
     if number == 0:
         raise DataError(f"{path}: the file is empty")
+
+
+def decode_lines(file: BinaryIO, where: str) -> Iterator[tuple[int, str]]:
+    """Read the lines of an open file, such as standard input, as :func:`read_lines` does.
+
+    There may be none.
+
+    Args:
+        file: read line by line.
+        where: its name, for messages.
+
+    Raises:
+        DataError: it is not UTF-8, or a line is over 1 MiB.
+    """
+    number = 0
+    while raw := file.readline(MAX_LINE_BYTES + 1):
+        number += 1
+        yield number, _decode(raw, where, number)
 
 
 def count_lines(path: Path) -> int:
@@ -55,15 +72,15 @@ def _open(path: Path) -> Iterator[BinaryIO]:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
-def _decode(raw: bytes, path: Path, number: int) -> str:
+def _decode(raw: bytes, where: str, number: int) -> str:
     if len(raw) > MAX_LINE_BYTES:
-        raise DataError(f"{path}, line {number}: longer than 1 MiB; is this a text file?")
+        raise DataError(f"{where}, line {number}: longer than 1 MiB; is this a text file?")
     if number == 1:
         raw = raw.removeprefix(BYTE_ORDER_MARK)
     try:
         return raw.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{path}, line {number}: not UTF-8 at byte {error.start + 1} of the line "
+            f"{where}, line {number}: not UTF-8 at byte {error.start + 1} of the line "
             f"(0x{raw[error.start]:02x}); convert the file to UTF-8"
         ) from None

@@ -93,6 +93,19 @@ def parse_record(line: str, where: str) -> Mapping[str, Any]:
     return record
 
 
+def refuse_surrogates(text: str, where: str) -> None:
+    r"""Refuse half characters, which JSON can spell (``\ud800``) and no file can hold.
+
+    Raises:
+        DataError: there is one.
+    """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(text[error.start]):04x}"
+        raise DataError(f"{where}: {half} is half a character; it is no text") from None
+
+
 def _example(
     record: Mapping[str, Any], settings: RecordSettings, default_id: str, where: str
 ) -> Example:
@@ -108,7 +121,8 @@ def _example(
         for text in _texts(_field(record, field, where), field, where)
     ]
     example = Example(id=str(own_id), source=source, references=tuple(references))
-    _refuse_surrogates(example, where)
+    for text in (example.id, example.source, *example.references):
+        refuse_surrogates(text, where)
     return example
 
 
@@ -128,16 +142,6 @@ def _field(record: Mapping[str, Any], name: str, where: str) -> Any:
     if rest and isinstance(inner, dict):
         return _field(inner, rest, where)
     raise DataError(f"{where}: no field {name!r}; there are {', '.join(record) or 'none'}")
-
-
-def _refuse_surrogates(example: Example, where: str) -> None:
-    r"""Refuse half characters, which JSON can spell (``\ud800``) and no file can hold."""
-    for text in (example.id, example.source, *example.references):
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError as error:
-            half = f"\\u{ord(text[error.start]):04x}"
-            raise DataError(f"{where}: {half} is half a character; it is no text") from None
 
 
 def _wrong_type(field: str, expected: str, found: object, where: str) -> DataError:

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -140,19 +141,7 @@ batches = st.lists(
     max_size=3,
 ).map(lambda sources: [sample for candidates in sources for sample in candidates])
 
-ALONE = (
-    "distinct",
-    "diversity",
-    "diversity_entropy",
-    "diversity_batch",
-    "diversity_source",
-    "repetition",
-    "length_of_source",
-    "format",
-    "format_share",
-    "classifier",
-)
-"""What does not look at references."""
+ALONE = [kind for kind, recipe in KINDS.items() if "references" not in recipe.hangs_on]
 LESSON = [
     Sample(
         example=Example(id=str(number), source="a", references=(text,)), candidate=f"{text} horse"
@@ -288,3 +277,27 @@ def test_real_text_is_scored_higher_the_closer_it_is(kind: str, real_samples) ->
     # Sentiment tells captions of everyday scenes apart less than anything else does.
     margin = 0.03 if kind == "sentiment_consistency" else 0.1
     assert np.mean([near[row] for row in apply]) > np.mean([far[row] for row in apply]) + margin
+
+
+@every_kind
+def test_settings_say_what_the_evaluator_says_of_itself(kind: str) -> None:
+    assert ("batch" in KINDS[kind].hangs_on) == build(kind).reads_batch
+    assert ("chance" in KINDS[kind].hangs_on) == build(kind).draws
+
+
+@every_kind
+def test_other_references_change_the_scores_of_what_hangs_on_them_alone(
+    kind: str, real_samples
+) -> None:
+    others = [
+        Sample(
+            example=replace(sample.example, references=other.example.references),
+            candidate=sample.candidate,
+        )
+        for sample, other in zip(real_samples, real_samples[1:] + real_samples[:1], strict=True)
+    ]
+    found, changed = (checked_score(build(kind), each).values for each in (real_samples, others))
+    if "references" in KINDS[kind].hangs_on:
+        assert found != changed
+    else:
+        assert_same(kind, found, changed)
