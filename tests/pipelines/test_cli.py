@@ -24,7 +24,9 @@ from pipelines.runner import RunOutcome
 # dvc still uses what pygtrie deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
 
-SUMMARY = PublishSummary(uri="sqlite:///x", pipeline_id="1", added=("a",), known=(), skipped={})
+SUMMARY = PublishSummary(
+    uri="sqlite:///x", pipeline_id="1", page=None, added=("a",), known=(), skipped={}
+)
 
 
 def goa(*arguments: str) -> Any:
