@@ -94,6 +94,22 @@ def test_what_one_clone_pushed_another_does_not_run(committed_toy, tmp_path, mon
     assert states == [{"done"}, {"cached"}]
 
 
+def test_what_the_remote_has_lost_is_made_again(committed_toy, tmp_path, monkeypatch) -> None:
+    (tmp_path / "remote").mkdir()
+    source = Source(repository=str(committed_toy.root), remote=str(tmp_path / "remote"))
+    states = []
+    for machine in ("one", "other"):
+        monkeypatch.setenv("GOA_HOME", str(tmp_path / machine))
+        with open_clone(source, []) as clone:
+            outcome = asyncio.run(run_graph(["train"], 2, ignore, root=clone.root, pull=True))
+            asyncio.run(clone.push())
+            states.append({name: str(state) for name, state in outcome.states.items()})
+            lost = yaml.safe_load((clone.root / "dvc.lock").read_text())["stages"]["train@b"]
+            digest = lost["outs"][0]["md5"]
+        (tmp_path / "remote" / "files" / "md5" / digest[:2] / digest[2:]).unlink()
+    assert states[1] == {"prepare": "cached", "train@a": "cached", "train@b": "done"}
+
+
 def ignore(*_: object) -> None:
     pass
 
