@@ -1,6 +1,8 @@
 """What tests of several rooms share."""
 
-from collections.abc import Callable, Iterable
+import itertools
+import shutil
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,8 @@ from goa.policies.prompt import PromptSettings
 from goa.policies.settings import ScratchPolicySettings
 from goa.policies.tokenizer import train_tokenizer
 from goa.records import Example
+from goa.tracking.store import Store, connect, find_store
+from tests.postgresql import NoServerError, Server, running_server
 
 SENTENCES = [
     "the red bird sings at night",
@@ -82,10 +86,42 @@ def _own_store(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a tracking database whose slow migrations have been done once; copy it."""
-    # Imported here: most tests do without MLflow's second of imports.
-    from goa.tracking.store import connect, find_store  # noqa: PLC0415
-
     root = tmp_path_factory.mktemp("migrated")
     # Another experiment than the tests': the one they use must lie in their own folder.
     connect(find_store(root, "migrations"))
     return root / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Serve a PostgreSQL whose database ``migrated`` is ready for MLflow; copy it."""
+    try:
+        with running_server() as server:
+            server.execute("CREATE DATABASE migrated")
+            connect(Store(uri=server.uri("migrated"), experiment="migrations", artifacts=None))
+            # MLflow keeps a connection, and what is copied must have none.
+            server.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'migrated'"
+            )
+            yield server
+    except NoServerError as reason:
+        pytest.skip(str(reason))
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_store(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Store:
+    """Give a migrated, empty store of each kind; a project in ``tmp_path`` has it too."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("migrated_database"), tmp_path / "mlflow.db")
+        return find_store(tmp_path, "goa")
+    server: Server = request.getfixturevalue("postgresql")
+    database = f"test_{next(_numbers)}"
+    server.execute(f"CREATE DATABASE {database} TEMPLATE migrated")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri(database))
+    monkeypatch.chdir(tmp_path)  # where MLflow puts files, without a server that decides
+    return find_store(tmp_path, "goa")
