@@ -40,6 +40,7 @@ lock:  ## newest versions that pyproject.toml allows, by name and version alone
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip install --quiet 'torch==2.13.0' -e '.[dev]'
 	{ echo '# Made by `make lock`. One torch version: CUDA or CPU build is what the index offers.'; \
+	  .venv-lock/bin/python -c 'import platform; print("\# CPython", platform.python_version())'; \
 	  .venv-lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > requirements.lock
 	rm -rf .venv-lock
 
