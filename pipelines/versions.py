@@ -32,7 +32,7 @@ def check_versions() -> Iterator[Finding]:
         DataError: there is no list of what was tested.
     """
     lock = _find_lock().read_text(encoding="utf-8")
-    tested = tested_versions(lock)
+    tested = locked_versions(lock)
     asked = asked_versions()
     yield _check_python(lock)
     for name in dict.fromkeys([*SHOWN, *asked]):
@@ -41,7 +41,7 @@ def check_versions() -> Iterator[Finding]:
             yield finding
 
 
-def tested_versions(lock: str) -> dict[str, str]:
+def locked_versions(lock: str) -> dict[str, str]:
     """Read a lock file: package -> version."""
     pins = (line.partition("==") for line in lock.splitlines() if not line.startswith("#"))
     return {canonicalize_name(name): version.strip() for name, equals, version in pins if equals}

@@ -1,7 +1,7 @@
 """What tests of several rooms share."""
 
-import itertools
 import shutil
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -93,35 +93,28 @@ def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Serve a PostgreSQL whose database ``migrated`` is ready for MLflow; copy it."""
+def postgresql() -> Iterator[Server]:
+    """Serve a PostgreSQL whose database ``mlflow`` is ready for MLflow."""
     try:
         with running_server() as server:
-            server.execute("CREATE DATABASE migrated")
-            connect(Store(uri=server.uri("migrated"), experiment="migrations", artifacts=None))
-            # MLflow keeps a connection, and what is copied must have none.
-            server.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'migrated'"
-            )
+            server.execute("CREATE DATABASE mlflow")
+            connect(Store(uri=server.uri("mlflow"), experiment="migrations", artifacts=None))
             yield server
     except NoServerError as reason:
         pytest.skip(str(reason))
-
-
-_numbers = itertools.count(1)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def any_store(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Store:
-    """Give a migrated, empty store of each kind; a project in ``tmp_path`` has it too."""
+    """Give a store of each kind with an experiment of the test's own; a project may share it."""
+    # All tests share one PostgreSQL database: a copy has a thousand files.
+    experiment = f"test-{uuid.uuid4().hex[:12]}"
     if request.param == "sqlite":
         shutil.copy(request.getfixturevalue("migrated_database"), tmp_path / "mlflow.db")
-        return find_store(tmp_path, "goa")
-    server: Server = request.getfixturevalue("postgresql")
-    database = f"test_{next(_numbers)}"
-    server.execute(f"CREATE DATABASE {database} TEMPLATE migrated")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri(database))
-    monkeypatch.chdir(tmp_path)  # where MLflow puts files, without a server that decides
-    return find_store(tmp_path, "goa")
+    else:
+        server: Server = request.getfixturevalue("postgresql")
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri("mlflow"))
+        monkeypatch.chdir(tmp_path)  # where MLflow puts files, without a server that decides
+    return find_store(tmp_path, experiment)

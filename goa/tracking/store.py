@@ -93,11 +93,9 @@ def connect(store: Store) -> Connection:
     with tracking_errors(store), _lock(store), environment(PROBE_ENVIRONMENT):
         client = MlflowClient(store.uri, store.uri)
         found = client.get_experiment_by_name(store.experiment)
-        if found is not None:
-            return Connection(client=client, experiment_id=_active(found, store))
-        location = store.artifacts.as_uri() if store.artifacts else None
-        made = client.create_experiment(store.experiment, artifact_location=location)
-        return Connection(client=client, experiment_id=made)
+        if found is None:
+            found = _make_experiment(client, store)
+        return Connection(client=client, experiment_id=_active(found, store))
 
 
 @contextmanager
@@ -120,6 +118,19 @@ def tracking_errors(store: Store, then: str = "run `goa publish`") -> Iterator[N
             f"{excerpt(store.without_secrets(first_line(error)), 300)}\n"
             f"Nothing is lost: start it, or correct MLFLOW_TRACKING_URI, then {then}."
         ) from None
+
+
+def _make_experiment(client: Any, store: Store) -> Any:
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+    location = store.artifacts.as_uri() if store.artifacts else None
+    try:
+        client.create_experiment(store.experiment, artifact_location=location)
+    except MlflowException as error:
+        # On a database that several machines use, another may be quicker.
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    return client.get_experiment_by_name(store.experiment)
 
 
 def _active(experiment: Any, store: Store) -> str:

@@ -17,11 +17,10 @@ from goa.report.comparing import compare
 from goa.report.comparison import save_comparison
 from goa.report.settings import CompareSettings
 from goa.tracking.registry import Registry
-from goa.tracking.store import find_store
+from goa.tracking.store import Store
 from pipelines.retest import Retest
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
-MODEL = "writer"
 STAGES = {
     "prepare": ([], ["out/data"]),
     "pretrain": (["out/data"], ["out/policies/mle"]),
@@ -48,12 +47,14 @@ def references(size: int = 40) -> list[str]:
 class Promotable:
     """prepare -> pretrain -> finetune@first, finetune@second -> compare, all done."""
 
-    def __init__(self, root: Path, make_policy: Callable[..., Policy]) -> None:
+    def __init__(self, store: Store, root: Path, make_policy: Callable[..., Policy]) -> None:
         self.root = root
+        self.model = store.experiment
+        self._store = store
         self._make_policy = make_policy
         content = yaml.safe_load(PARAMS.read_text())
         content["compute"] = {"device": "cpu"}
-        content["tracking"] = {"experiment": "goa"}
+        content["tracking"] = {"experiment": store.experiment}
         content["evaluators"] = {
             "first": {"kind": "rouge", "variant": "rouge1"},
             "second": {"kind": "format", "pattern": "dog.*"},
@@ -65,7 +66,7 @@ class Promotable:
                 "length": {"kind": "length", "tolerance": 0.1},
             },
         }
-        content["promotion"] = {"model": MODEL, "metric": "rouge1", "resamples": 200}
+        content["promotion"] = {"metric": "rouge1", "resamples": 200}
         self.params: dict[str, Any] = content
         self.save_params()
         (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": _definitions()}))
@@ -79,7 +80,7 @@ class Promotable:
     @property
     def registry(self) -> Registry:
         """Open the project's registry."""
-        return Registry(find_store(self.root, "goa"), MODEL)
+        return Registry(self._store, self.model)
 
     def save_params(self) -> None:
         """Write params.yaml."""

@@ -1,7 +1,6 @@
 """The registry: versions, the champion, and the ways back."""
 
-import subprocess
-import sys
+import multiprocessing
 import threading
 import time
 from pathlib import Path
@@ -19,25 +18,10 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning"),
 ]
 
-TURNS = """
-import sys, time
-from pathlib import Path
-from goa.tracking.registry import Registry
-from goa.tracking.store import Store
-_, uri, log, name, model = sys.argv
-registry = Registry(Store(uri=uri, experiment="goa", artifacts=None), model)
-for _ in range(4):
-    with registry.turn():
-        with open(log, "a") as file:
-            print(name, "in", file=file, flush=True)
-            time.sleep(0.05)
-            print(name, "out", file=file, flush=True)
-"""
-
 
 @pytest.fixture
-def registry(any_store: Store, request: pytest.FixtureRequest) -> Registry:
-    return Registry(any_store, f"model {request.node.name}"[:200].translate({91: 40, 93: 41}))
+def registry(any_store: Store) -> Registry:
+    return Registry(any_store, any_store.experiment)
 
 
 def register(registry: Registry, **tags: str) -> int:
@@ -162,13 +146,18 @@ def test_without_a_champion_there_is_no_way_back(registry: Registry) -> None:
 
 def test_only_one_process_at_a_time_has_its_turn(registry: Registry, tmp_path: Path) -> None:
     log = tmp_path / "turns"
-    uri = registry._store.uri
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["mlflow.store.tracking.sqlalchemy_store"])
     processes = [
-        subprocess.Popen([sys.executable, "-W", "ignore", "-c", TURNS, uri, log, name, "shared"])
+        context.Process(target=_take_turns, args=(registry._store, log, name))
         for name in ("a", "b", "c")
     ]
-    assert [process.wait(120) for process in processes] == [0, 0, 0]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(300)
 
+    assert [process.exitcode for process in processes] == [0, 0, 0]
     lines = [line.split() for line in log.read_text().splitlines()]
     assert len(lines) == 24
     for entered, left in zip(lines[::2], lines[1::2], strict=True):
@@ -225,3 +214,13 @@ def test_who_waits_enters_when_the_other_is_done(registry: Registry) -> None:
 def test_a_result_that_was_not_recorded_is_not_found(registry: Registry) -> None:
     assert registry.published("no such key") is None
     assert registry.artifact_uri("no such key", "report.md") is None
+
+
+def _take_turns(store: Store, log: Path, name: str) -> None:
+    registry = Registry(store, store.experiment)
+    for _ in range(4):
+        with registry.turn(), log.open("a") as file:
+            file.write(f"{name} in\n")
+            file.flush()
+            time.sleep(0.05)
+            file.write(f"{name} out\n")
