@@ -34,8 +34,8 @@ def examine(root: Path) -> list[Finding]:
     looks: dict[str, Callable[[], Iterator[Finding]]] = {
         "project": lambda: _project(root),
         "versions": check_versions,
-        "mlflow": lambda: ask_mlflow(root),
-        "prefect": ask_prefect,
+        "mlflow store": lambda: ask_mlflow(root),
+        "prefect server": ask_prefect,
         "gpus": lambda: _gpus(root),
         "locks": lambda: find_locks(root),
         "orphans": lambda: find_orphans(root),

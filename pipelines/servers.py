@@ -54,9 +54,9 @@ def ask_mlflow(root: Path) -> Iterator[Finding]:
         said = str(error).partition("\n")[0]
         if "403" in said and "host" in said.lower():
             said += "; start the server with MLFLOW_SERVER_ALLOWED_HOSTS naming this host"
-        yield fail("mlflow", said)
+        yield fail("mlflow store", said)
     else:
-        yield ok("mlflow", f"{store.shown} answers; experiments: {count}")
+        yield ok("mlflow store", f"{store.shown} answers; experiments: {count}")
 
 
 def ask_prefect() -> Iterator[Finding]:
@@ -68,7 +68,7 @@ def ask_prefect() -> Iterator[Finding]:
     url = settings.api.url
     if url is None:
         yield ok(
-            "prefect",
+            "prefect server",
             "PREFECT_API_URL is not set: `goa run` needs no server; schedules need one, for the "
             "embedded one never fires them",
         )
@@ -78,12 +78,14 @@ def ask_prefect() -> Iterator[Finding]:
         _call(f"{url}/flows/filter", headers, b'{"limit": 1}')
         served = _call(f"{url}/admin/version", headers)
     except (OSError, ValueError) as error:
-        yield fail("prefect", f"{url}: {first_line(error)}{_body(error)}")
+        yield fail("prefect server", f"{url}: {first_line(error)}{_body(error)}")
         return
     if served == __version__:
-        yield ok("prefect", f"{url} answers, {served}")
+        yield ok("prefect server", f"{url} answers, {served}")
     else:
-        yield warn("prefect", f"{url} is {served}, here is {__version__}; make them the same")
+        yield warn(
+            "prefect server", f"{url} is {served}, here is {__version__}; make them the same"
+        )
     if settings.server.ephemeral.enabled:
         yield warn(
             "prefect embedded",

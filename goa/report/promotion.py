@@ -151,7 +151,8 @@ def _reason(
     if rule.num_tried > 1:
         told += f", corrected for {rule.num_tried} policies"
     if not better:
-        return f"{candidate} is not significantly better than {rival}: {told}"
+        how = "significantly better" if (metric.delta or 0.0) > 0 else "better"
+        return f"{candidate} is not {how} than {rival}: {told}"
     if worse:
         return (
             f"{candidate} is better than {rival}: {told}; but significantly worse: "

@@ -133,10 +133,7 @@ class Registry:
         champions = _champions(model)
         if former is not None and champions[-1:] != [former]:
             champions.append(former)  # by hand, as it seems
-        self._set_champion(number, [*champions, number])
-        if _int(model.aliases.get(CHALLENGER)) == number:
-            with self._errors():
-                self._client.delete_registered_model_alias(self.model, CHALLENGER)
+        self._set_champion(number, [*champions, number], model)
 
     def challenge(self, number: int) -> None:
         """Make a version the challenger; only within a turn."""
@@ -169,7 +166,7 @@ class Registry:
                 f"{self._store.shown}: no version of {self.model!r} was champion before "
                 f"version {present}"
             )
-        self._set_champion(champions[-1], champions)
+        self._set_champion(champions[-1], champions, model)
         return present, champions[-1]
 
     def download(self, version: Version, folder: Path) -> Path:
@@ -215,13 +212,15 @@ class Registry:
             )
         return found[0] if found else None
 
-    def _set_champion(self, number: int, champions: list[int]) -> None:
+    def _set_champion(self, number: int, champions: list[int], model: Any) -> None:
         with self._errors():
             # First the history: a program that dies in between leaves one that still leads back.
             self._client.set_registered_model_tag(
                 self.model, CHAMPIONS, json.dumps(champions[-MAX_CHAMPIONS:])
             )
             self._client.set_registered_model_alias(self.model, CHAMPION, str(number))
+            if _int(model.aliases.get(CHALLENGER)) == number:
+                self._client.delete_registered_model_alias(self.model, CHALLENGER)
 
     def _find(self) -> Any:
         from mlflow.exceptions import MlflowException  # noqa: PLC0415

@@ -144,7 +144,7 @@ def test_a_store_that_is_ready_is_well(project: Store) -> None:
     found = by_name(ask_mlflow(Path()))
     assert {finding.state for finding in found.values()} == {"ok"}
     assert "migrated" in found["mlflow tables"].detail
-    assert "experiments:" in found["mlflow"].detail
+    assert "experiments:" in found["mlflow store"].detail
 
 
 @pytest.fixture
@@ -190,7 +190,7 @@ def test_a_server_that_refuses_the_host_name_is_ill_though_its_health_is_green(
 
     with serve(answer) as url:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
-        found = by_name(ask_mlflow(Path()))["mlflow"]
+        found = by_name(ask_mlflow(Path()))["mlflow store"]
     assert found.state == "fail"
     assert "MLFLOW_SERVER_ALLOWED_HOSTS" in found.detail
 
@@ -245,8 +245,8 @@ def test_a_prefect_server_of_another_version_and_an_embedded_one_beside_it_are_t
     with serve(lambda _, path: (200, "3.7.2" if path.endswith("version") else [])) as url:
         prefect(monkeypatch, f"{url}/api", ephemeral=True)
         found = by_name(ask_prefect())
-    assert found["prefect"].state == found["prefect embedded"].state == "warn"
-    assert "3.7.2" in found["prefect"].detail
+    assert found["prefect server"].state == found["prefect embedded"].state == "warn"
+    assert "3.7.2" in found["prefect server"].detail
     assert "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE" in found["prefect embedded"].detail
 
 
@@ -481,5 +481,5 @@ def test_what_cannot_be_looked_at_is_a_finding(
     monkeypatch.setattr(doctor, "ask_prefect", lambda: iter(()))
 
     found = by_name(iter(doctor.examine(tmp_path)))
-    assert found["mlflow"].state == found["gpus"].state == found["project"].state == "fail"
-    assert "expected a mapping" in found["mlflow"].detail
+    assert found["mlflow store"].state == found["gpus"].state == found["project"].state == "fail"
+    assert "expected a mapping" in found["mlflow store"].detail

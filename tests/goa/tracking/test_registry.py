@@ -83,6 +83,17 @@ def test_a_champion_is_no_challenger_any_more(registry: Registry) -> None:
     assert registry._find().aliases == {"champion": 1}
 
 
+def test_a_challenger_that_is_rolled_back_to_is_none_any_more(registry: Registry) -> None:
+    for number in (1, 2):
+        register(registry)
+        crown(registry, number)
+    with registry.turn():
+        registry.challenge(1)
+        registry.roll_back()
+
+    assert registry._find().aliases == {"champion": 1}
+
+
 def test_rolling_back_goes_further_back_each_time(registry: Registry) -> None:
     for number in (1, 2, 3):
         assert register(registry) == number
