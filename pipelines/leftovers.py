@@ -121,6 +121,7 @@ def _lives(pid: int) -> bool:
 class _Process:
     pid: int
     parent: int
+    session: int
     name: str
     command: str
     folder: Path | None
@@ -135,7 +136,7 @@ def _processes() -> Mapping[int, _Process]:
 def _process(path: Path) -> _Process | None:
     try:
         before, _, after = (path / "stat").read_text(errors="replace").rpartition(")")
-        state, parent, *_ = after.split()
+        state, parent, _, session, *_ = after.split()
         command = (path / "cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ")
         folder = (path / "cwd").readlink()
     except PermissionError:  # somebody else's
@@ -147,6 +148,7 @@ def _process(path: Path) -> _Process | None:
     return _Process(
         pid=int(path.name),
         parent=int(parent),
+        session=int(session),
         name=before.partition("(")[2],
         command=command.decode(errors="replace"),
         folder=folder,
@@ -157,11 +159,14 @@ def _is_adopted(process: _Process, processes: Mapping[int, _Process]) -> bool:
     """Say whether the parent of a stage's first process is gone.
 
     A stage may be several processes, the shell that DVC starts among them: all name the stage.
-    Whose parent is gone is given to process 1, or to another that adopts.
+    Whose parent is gone is given to process 1, or to another that adopts, which is of another
+    session; so is a living parent's only where the child has begun a session of its own.
     """
     first = process
     while (parent := processes.get(first.parent)) is not None and STAGE in parent.command:
         first = parent
     if first.pid == 1 or first.parent == 0:
         return False
-    return parent is None or parent.pid == 1 or parent.name in REAPERS
+    if parent is None or parent.pid == 1 or parent.name in REAPERS:
+        return True
+    return first.session not in (parent.session, first.pid)

@@ -444,6 +444,31 @@ def test_a_stage_whose_parent_lives_is_none(tmp_path: Path, stages: list[int]) -
     assert now.state == "fail"
 
 
+def process(pid: int, parent: int, session: int, command: str = "", name: str = "") -> Any:
+    return leftovers._Process(
+        pid=pid, parent=parent, session=session, name=name, command=command, folder=None
+    )
+
+
+@pytest.mark.parametrize(
+    ("parent", "session", "adopted"),
+    [
+        (process(9, 1, 9, "dvc repro"), 9, False),  # as DVC starts it
+        (process(9, 1, 9, "a reaper of another name"), 7, True),
+        (process(9, 1, 9, "somebody's script"), 10, False),  # in a session of its own
+        (process(9, 1, 9, name="systemd"), 10, True),
+        (process(1, 0, 1, "init"), 1, True),
+    ],
+)
+def test_whoever_adopts_is_known_by_its_number_name_or_session(
+    parent: Any, session: int, adopted: bool
+) -> None:
+    shell = process(10, parent.pid, session, "sh -c python -m pipelines.finetune bleu")
+    stage = process(11, 10, session, "python -m pipelines.finetune bleu")
+    others = {each.pid: each for each in (parent, shell, stage)}
+    assert leftovers._is_adopted(stage, others) is adopted
+
+
 # All together
 
 
