@@ -418,6 +418,7 @@ def test_settings_that_name_no_measure_are_refused_before_anything_runs(
 
 
 def test_a_policy_that_is_not_what_the_lock_says_is_refused(project: Promotable) -> None:
+    put_forward("second")  # records the others too: their files are not asked for any more
     Path("out/policies/first/model.safetensors").unlink()
     with pytest.raises(PipelineError, match="first: out/policies/first is not what dvc.lock says"):
         put_forward("first")
