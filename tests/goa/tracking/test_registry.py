@@ -149,6 +149,17 @@ def test_the_way_back_from_a_champion_made_by_hand_is_the_last_that_was_crowned(
     assert roll_back(registry) == (2, 1)
 
 
+def test_the_way_back_from_a_former_champion_made_it_again_by_hand_is_the_one_before_it(
+    registry: Registry,
+) -> None:
+    for number in (1, 2, 3):
+        register(registry)
+        crown(registry, number)
+    registry._client.set_registered_model_alias(registry.model, "champion", "2")
+
+    assert roll_back(registry) == (2, 1)
+
+
 def test_without_a_champion_there_is_no_way_back(registry: Registry) -> None:
     register(registry)
     with pytest.raises(TrackingError, match="has no champion"):
