@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock
 
-.PHONY: run serve test test-long check format lock clean
+.PHONY: run serve test test-long system check format lock clean
 
 run: .venv/run  ## the whole graph on the corpus that params.yaml names
 	$(BIN)/goa run
@@ -11,11 +11,19 @@ run: .venv/run  ## the whole graph on the corpus that params.yaml names
 serve: .venv/run  ## Prefect's server, a worker and MLflow's server, on loopback; Ctrl-C ends them
 	$(BIN)/goa serve
 
-test: .venv/dev  ## what CI runs
+test: .venv/dev system  ## what CI runs
 	$(BIN)/python -m pytest -n auto --dist loadgroup -m "not long"
 
 test-long: .venv/dev  ## the tests that take minutes
 	$(BIN)/python -m pytest -m long
+
+system:  ## Debian packages that tests use, where root and apt can get them; else those tests are skipped
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null \
+	  && ! dpkg --status $$(cat apt-packages.txt) > /dev/null 2>&1; then \
+	  { apt-get update --quiet=2 && DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes \
+	      --no-install-recommends $$(cat apt-packages.txt); } \
+	  || echo "not installed: $$(cat apt-packages.txt); the tests that use them are skipped"; \
+	fi
 
 check: .venv/dev  ## format, lint, types, the import staircase, dead code
 	$(BIN)/ruff format --check .
@@ -43,6 +51,7 @@ lock:  ## newest versions that pyproject.toml allows, by name and version alone
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip install --quiet 'torch==2.13.0' -e '.[dev]'
 	{ echo '# Made by `make lock`. One torch version: CUDA or CPU build is what the index offers.'; \
+	  .venv-lock/bin/python -c 'import platform; print("\# CPython", platform.python_version())'; \
 	  .venv-lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > requirements.lock
 	rm -rf .venv-lock
 

@@ -10,7 +10,7 @@ from goa.evaluation.settings import EvaluateSettings
 from goa.evaluators.scoring import ScoringSettings
 from goa.evaluators.table import EvaluatorName, EvaluatorSettings
 from goa.policies.settings import ComputeSettings, PolicySettings
-from goa.report.settings import CompareSettings
+from goa.report.settings import CompareSettings, PromotionSettings
 from goa.settings import Settings, read_yaml, validate
 from goa.tracking.settings import TrackingSettings
 from goa.trainer.finetuning import FinetuneSettings
@@ -42,6 +42,7 @@ class Params(Settings):
     finetune: FinetuneSettings
     evaluate: EvaluateSettings
     compare: CompareSettings
+    promotion: PromotionSettings = PromotionSettings()
 
     @model_validator(mode="after")
     def _sections_fit_together(self) -> "Params":
@@ -50,7 +51,18 @@ class Params(Settings):
         self.evaluate.check_strategies(self.evaluators)
         self.finetune.check_team(compute.processes.finetune, fsdp=compute.fsdp)
         self.pretrain.check_team(compute.processes.pretrain)
+        self._check_promotion()
         return self
+
+    def _check_promotion(self) -> None:
+        asked, measured = self.promotion, self.evaluate.measured_by(self.evaluators)
+        names = [("metric", asked.metric), *(("guards", name) for name in asked.guards)]
+        for key, name in names:
+            if name is not None and name.partition(".")[0] not in measured:
+                raise ValueError(f"promotion.{key}: {name!r} is none of {', '.join(measured)}")
+        if asked.strategy is not None and asked.strategy not in self.evaluate.strategies:
+            known = ", ".join(self.evaluate.strategies)
+            raise ValueError(f"promotion.strategy: {asked.strategy!r} is none of {known}")
 
 
 def check(path: Path) -> Params:

@@ -6,7 +6,7 @@ import typer
 from typer.core import TyperGroup
 
 from goa.errors import GoaError
-from pipelines.commands import evaluators, pipeline, policies, services
+from pipelines.commands import doctor, evaluators, pipeline, policies, registry, services
 
 
 class Commands(TyperGroup):
@@ -33,7 +33,7 @@ app = typer.Typer(
     help="Train text generators on the quality of their whole output, as a tracked pipeline.",
     epilog="Example: [bold]goa run[/bold] brings every stage of dvc.yaml up to date and compares.",
 )
-for about in (pipeline, evaluators, policies, services):
+for about in (pipeline, evaluators, policies, registry, services, doctor):
     app.add_typer(about.commands)
 
 

@@ -1,6 +1,8 @@
 """What tests of several rooms share."""
 
-from collections.abc import Callable, Iterable
+import shutil
+import uuid
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,8 @@ from goa.policies.prompt import PromptSettings
 from goa.policies.settings import ScratchPolicySettings
 from goa.policies.tokenizer import train_tokenizer
 from goa.records import Example
+from goa.tracking.store import Store, connect, find_store
+from tests.postgresql import NoServerError, Server, running_server
 
 SENTENCES = [
     "the red bird sings at night",
@@ -82,10 +86,35 @@ def _own_store(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a tracking database whose slow migrations have been done once; copy it."""
-    # Imported here: most tests do without MLflow's second of imports.
-    from goa.tracking.store import connect, find_store  # noqa: PLC0415
-
     root = tmp_path_factory.mktemp("migrated")
     # Another experiment than the tests': the one they use must lie in their own folder.
     connect(find_store(root, "migrations"))
     return root / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """Serve a PostgreSQL whose database ``mlflow`` is ready for MLflow."""
+    try:
+        with running_server() as server:
+            server.execute("CREATE DATABASE mlflow")
+            connect(Store(uri=server.uri("mlflow"), experiment="migrations", artifacts=None))
+            yield server
+    except NoServerError as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_store(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Store:
+    """Give a store of each kind with an experiment of the test's own; a project may share it."""
+    # All tests share one PostgreSQL database: a copy has a thousand files.
+    experiment = f"test-{uuid.uuid4().hex[:12]}"
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("migrated_database"), tmp_path / "mlflow.db")
+    else:
+        server: Server = request.getfixturevalue("postgresql")
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri("mlflow"))
+        monkeypatch.chdir(tmp_path)  # where MLflow puts files, without a server that decides
+    return find_store(tmp_path, experiment)

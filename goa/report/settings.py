@@ -18,3 +18,20 @@ class CompareSettings(Settings):
     """What the verdict rests on; the first metric measured where none is named."""
     num_examples: int = Field(12, ge=0, le=1000)
     """Test examples shown with every policy's output."""
+
+
+class PromotionSettings(Settings):
+    """When a policy becomes the champion of the model registry; no stage's result depends on it."""
+
+    model: str | None = Field(None, pattern=r"^[A-Za-z0-9_.-][A-Za-z0-9_. -]*$", max_length=200)
+    """Name in the registry; the experiment's where none is named."""
+    metric: str | None = None
+    """What a policy has to be better by; that of the comparison's verdict where none is named."""
+    strategy: str | None = None
+    """How test outputs are written; the first of evaluate.strategies where none is named."""
+    significance: float = Field(0.05, gt=0.0, lt=1.0)
+    """It is better where the p-value is below this, and a guard is worse where its is."""
+    guards: list[str] = Field(default_factory=list)
+    """Metrics that must not become significantly worse."""
+    resamples: int = Field(1000, ge=1, le=1_000_000)
+    """Bootstrap resamples behind each p-value."""

@@ -22,7 +22,7 @@ def log_model(
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus  # noqa: PLC0415
 
     client = connection.client
-    logged = _find(connection, run.info.run_id) or client.create_logged_model(
+    logged = find_model(connection, run.info.run_id) or client.create_logged_model(
         connection.experiment_id,
         name=model.policy.name,
         source_run_id=run.info.run_id,
@@ -37,7 +37,8 @@ def log_model(
         client.log_outputs(run.info.run_id, [LoggedModelOutput(logged.model_id, step=0)])
 
 
-def _find(connection: Connection, run_id: str) -> Any:
+def find_model(connection: Connection, run_id: str) -> Any:
+    """Give the logged model that a run made; None if it made none."""
     found = connection.client.search_logged_models(
         [connection.experiment_id], f"source_run_id = '{run_id}'", max_results=1
     )

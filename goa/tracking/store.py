@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,21 +90,23 @@ def connect(store: Store) -> Connection:
     # Here, not above: it takes seconds, and reads the environment when it is imported.
     from mlflow import MlflowClient  # noqa: PLC0415
 
-    with tracking_errors(store), _lock(store), _environment(PROBE_ENVIRONMENT):
+    with tracking_errors(store), _lock(store), environment(PROBE_ENVIRONMENT):
         client = MlflowClient(store.uri, store.uri)
         found = client.get_experiment_by_name(store.experiment)
-        if found is not None:
-            return Connection(client=client, experiment_id=_active(found, store))
-        location = store.artifacts.as_uri() if store.artifacts else None
-        made = client.create_experiment(store.experiment, artifact_location=location)
-        return Connection(client=client, experiment_id=made)
+        if found is None:
+            found = _make_experiment(client, store)
+        return Connection(client=client, experiment_id=_active(found, store))
 
 
 @contextmanager
-def tracking_errors(store: Store) -> Iterator[None]:
+def tracking_errors(store: Store, then: str = "run `goa publish`") -> Iterator[None]:
     """Turn whatever MLflow raises into a TrackingError that says what to do.
 
     MLflow lets through the errors of its database driver, its HTTP client and the file system.
+
+    Args:
+        store: where it happens.
+        then: what to do when the store can be used again.
     """
     try:
         yield
@@ -114,8 +116,21 @@ def tracking_errors(store: Store) -> Iterator[None]:
         raise TrackingError(
             f"{store.shown}: the tracking store cannot be used: "
             f"{excerpt(store.without_secrets(first_line(error)), 300)}\n"
-            "Nothing is lost: start it, or correct MLFLOW_TRACKING_URI, then run `goa publish`."
+            f"Nothing is lost: start it, or correct MLFLOW_TRACKING_URI, then {then}."
         ) from None
+
+
+def _make_experiment(client: Any, store: Store) -> Any:
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+    location = store.artifacts.as_uri() if store.artifacts else None
+    try:
+        client.create_experiment(store.experiment, artifact_location=location)
+    except MlflowException as error:
+        # On a database that several machines use, another may be quicker.
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    return client.get_experiment_by_name(store.experiment)
 
 
 def _active(experiment: Any, store: Store) -> str:
@@ -140,7 +155,8 @@ def _lock(store: Store) -> Iterator[None]:
 
 
 @contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of the environment for a while: some of MLflow's ways cannot be told else."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

@@ -13,7 +13,7 @@ PROJECT = Path(__file__).parents[2]
 STAGES: dict[str, Any] = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]
 PARAMS: dict[str, Any] = yaml.safe_load((PROJECT / "params.yaml").read_text())
 DEFINITIONS = {name: stage.get("do", stage) for name, stage in STAGES.items()}
-NOT_STAGES = {"run", "tracking"}
+NOT_STAGES = {"run", "tracking", "promotion"}
 """Sections that no stage reads: they say how stages are run and recorded."""
 
 

@@ -4,6 +4,7 @@ import multiprocessing
 import socket
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,11 +64,27 @@ def test_connecting_twice_finds_the_same_experiment(store: Store) -> None:
     assert connect(store).experiment_id == connect(store).experiment_id
 
 
+def test_an_experiment_that_somebody_else_makes_at_the_same_time_is_the_same(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = connect(store)
+    find = type(connection.client).get_experiment_by_name
+    answers = [lambda *_: None, find]
+
+    def answer(client: Any, name: str) -> Any:
+        return answers.pop(0)(client, name)
+
+    monkeypatch.setattr(type(connection.client), "get_experiment_by_name", answer)
+
+    assert connect(store).experiment_id == connection.experiment_id
+    assert answers == []
+
+
 def test_a_deleted_experiment_says_what_to_do(store: Store) -> None:
     connection = connect(store)
     connection.client.delete_experiment(connection.experiment_id)
 
-    with pytest.raises(TrackingError, match=r"'goa' was deleted there; restore it .*tracking\."):
+    with pytest.raises(TrackingError, match=r"' was deleted there; restore it .*tracking\."):
         connect(store)
 
 

@@ -1,0 +1,124 @@
+"""A policy that a run left, as it goes to the registry: found, recorded in MLflow, identified."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from goa.errors import PipelineError
+from goa.report.comparison import Comparison, load_comparison
+from goa.tracking.registry import Published, Registry
+from pipelines.compare import BASELINE
+from pipelines.graph import lock_entries
+from pipelines.publish import publish
+from pipelines.results import COMPARISON, DATA, POLICIES, Result
+
+if TYPE_CHECKING:
+    from goa.config import Params
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contender:
+    """A policy of this project, as dvc.lock has it."""
+
+    name: str
+    """What params.yaml calls it: "mle", or the evaluator it was trained on."""
+    num_tried: int
+    """Fine-tuned policies that were compared by the same test set; 1 for "mle"."""
+    digest: str
+    """Of its folder; equal policies have equal ones, whichever stage made them."""
+    stage_key: str
+    """Of the stage that made it."""
+    data_digest: str
+    """Of the prepared data, as that stage read them."""
+    report: str
+    """Key of the comparison's result; empty if there is none."""
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+        return Path(POLICIES, self.name)
+
+
+def find_contender(name: str | None, params: "Params", strategy: str, metric: str) -> Contender:
+    """Find a policy by name, or the best fine-tuned one of the comparison.
+
+    Raises:
+        PipelineError: there is none, it is an adapter without its model, or what is on disk is not
+            what dvc.lock says.
+        SettingsError: dvc.lock cannot be read.
+    """
+    known = [BASELINE, *params.evaluators]
+    if name is not None and name not in known:
+        raise PipelineError(f"no policy {name!r}; known: {', '.join(known)}")
+    entries = lock_entries(Path())
+    results = [Result(root=Path(), stage=stage, entry=entry) for stage, entry in entries.items()]
+    compared = _maker(Path(COMPARISON), results)
+    if compared is not None and (compared.difference() or not _is_of(params, strategy, metric)):
+        compared = None
+    if name is None:
+        if compared is None:
+            raise PipelineError(
+                f"{COMPARISON} does not compare the policies of params.yaml by {strategy} {metric} "
+                "as it is; run `goa run`, or name one with --policy"
+            )
+        name = _best(load_comparison(Path(COMPARISON, "comparison.json")), strategy, metric)
+    made = _maker(Path(POLICIES, name), results)
+    if made is None:
+        raise PipelineError(f"{POLICIES}{name}: never made; run `goa run`")
+    if difference := made.difference():
+        raise PipelineError(f"{name}: {difference}")
+    if Path(POLICIES, name, "adapter_config.json").exists():
+        raise PipelineError(
+            f"{POLICIES}{name}: an adapter alone is no model to serve; set finetune.adapter.save "
+            "to merged"
+        )
+    return Contender(
+        name=name,
+        num_tried=len(params.evaluators) if compared and name != BASELINE else 1,
+        digest=_digest(made, "outs", f"{POLICIES}{name}"),
+        stage_key=made.key,
+        data_digest=_digest(made, "deps", DATA),
+        report=compared.key if compared else "",
+    )
+
+
+def recorded(contender: Contender, registry: Registry) -> Published:
+    """Find what MLflow has of a contender; publish the project first where it has nothing.
+
+    Raises:
+        PipelineError: it could not be recorded.
+        TrackingError: the store cannot be used.
+    """
+    found = registry.published(contender.stage_key)
+    if found is None:
+        summary = publish(Path())
+        found = registry.published(contender.stage_key)
+        if found is None:
+            reasons = "; ".join(f"{stage}: {why}" for stage, why in summary.skipped.items())
+            raise PipelineError(
+                f"{contender.name}: not recorded in {summary.uri}: {reasons or 'it is not there'}"
+            )
+    return found
+
+
+def _is_of(params: "Params", strategy: str, metric: str) -> bool:
+    comparison = load_comparison(Path(COMPARISON, "comparison.json"))
+    return (
+        list(comparison.policies) == [BASELINE, *params.evaluators]
+        and strategy in comparison.strategies
+        and metric in {measure.name for measure in comparison.measures}
+    )
+
+
+def _best(comparison: Comparison, strategy: str, metric: str) -> str:
+    cells = [comparison.cell(strategy, metric, name) for name in comparison.policies[1:]]
+    return max(cells, key=lambda cell: -1.0 if cell.score is None else cell.score).policy
+
+
+def _maker(output: Path, results: list[Result]) -> Result | None:
+    return next((each for each in results if output in each.outputs(str(output))), None)
+
+
+def _digest(result: Result, kind: str, path: str) -> str:
+    items = result.entry.get(kind, [])
+    return next((str(item.get("md5", "")) for item in items if item["path"] == path), "")
