@@ -16,7 +16,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from typing import IO, Any
 
 from goa.errors import GoaError, TrackingError
 from goa.settings import read_yaml, validate
+from goa.tracking.machine import watch_machine
 from goa.tracking.publisher import EXECUTION, LOCK_HASH, LiveRun, Publisher
 from goa.tracking.records import StageRun
 from goa.tracking.settings import TrackingSettings
@@ -72,10 +73,18 @@ def project_store(root: Path) -> Store:
     Raises:
         SettingsError: the section ``tracking`` of params.yaml cannot be used.
     """
+    return find_store(root, tracking_settings(root).experiment)
+
+
+def tracking_settings(root: Path) -> TrackingSettings:
+    """Read the section ``tracking`` of params.yaml.
+
+    Raises:
+        SettingsError: it cannot be used.
+    """
     path = root / "params.yaml"
     content = read_yaml(path).get("tracking", {}) if path.exists() else {}
-    settings = validate(TrackingSettings, content, f"{path}, tracking")
-    return find_store(root, settings.experiment)
+    return validate(TrackingSettings, content, f"{path}, tracking")
 
 
 def initialise_store(root: Path) -> None:
@@ -160,12 +169,17 @@ class LivePublisher:
             self._process.wait()
 
 
+Watch = Callable[[Store, str], None]
+"""Told of each run that is begun, by its id."""
+
+
 class Follower:
     """Sends what spools say from now on to provisional runs."""
 
-    def __init__(self, root: Path, execution: str) -> None:
+    def __init__(self, root: Path, execution: str, watch: Watch | None = None) -> None:
         self._root = root
         self._execution = execution
+        self._watch = watch
         self._publisher: Publisher | None = None
         self._pipeline_id = ""
         self._runs: dict[Path, LiveRun] = {}
@@ -200,9 +214,10 @@ class Follower:
             self._publisher = Publisher(project_store(self._root))
             self._pipeline_id = self._publisher.open_pipeline(git_tags(self._root), self._execution)
         if path not in self._runs:
-            self._runs[path] = self._publisher.open_live(
-                path.parent.name, live_key(path), self._pipeline_id
-            )
+            run = self._publisher.open_live(path.parent.name, live_key(path), self._pipeline_id)
+            self._runs[path] = run
+            if self._watch is not None:
+                self._watch(project_store(self._root), run.run_id)
         return self._runs[path]
 
     def _spools(self) -> Iterator[Path]:
@@ -291,7 +306,8 @@ def main() -> None:
     parser.add_argument("--execution", required=True, help="name of the pipeline's execution")
     given = parser.parse_args()
     try:
-        follower = Follower(given.root, given.execution)
+        watch = watch_machine if tracking_settings(given.root).system_metrics else None
+        follower = Follower(given.root, given.execution, watch)
         follow(follower, sys.stdin)
         follower.close()
     except GoaError as error:

@@ -140,12 +140,18 @@ def _git(root: Path, *arguments: str) -> str | None:
 
 
 def _lineage(result: Result) -> dict[str, str]:
-    group, _, item = result.stage.partition("@")
-    evaluator = item or group.partition("_")[2]
+    """Tag what runs are sorted and searched by: the stage, and what was trained on what."""
+    group, _, evaluator = result.stage.partition("@")
+    named = {
+        "goa.arm": evaluator or {"pretrain": "mle"}.get(group, group.partition("_")[2]),
+        "goa.evaluator": evaluator,
+        "goa.objective": result.params.get(f"{group}.objective.kind", ""),
+        "goa.seed": result.params.get("seed", ""),
+    }
     return {
         "dvc.stage": result.stage,
         "dvc.cmd": str(result.entry["cmd"]),
-        **({"goa.evaluator": evaluator} if evaluator else {}),
+        **{name: value for name, value in named.items() if value},
         **{
             f"dvc.{kind}.{item['path']}": item["md5"]
             for kind in ("dep", "out")

@@ -26,6 +26,13 @@ from pipelines.results import COMPARISON, Result, final_metrics
 
 POLL_SECONDS = 2.0
 """How often a running stage's log and progress are looked at."""
+HINTS = (
+    "To track the changes with git",
+    "To enable auto staging",
+    "\tgit add",
+    "\tdvc config core.",
+)
+"""Beginnings of what DVC says after each stage to people who commit by hand."""
 LINES_PER_POLL = 200
 """Lines of a log that are sent at a time, at most; the log itself has all."""
 
@@ -108,7 +115,8 @@ class _Follower:
             content = file.read()
         end = content.rfind(b"\n") + 1
         self._offset += end
-        lines = content[:end].decode("utf-8", errors="replace").splitlines()
+        said = content[:end].decode("utf-8", errors="replace").splitlines()
+        lines = [line for line in said if line.strip() and not line.startswith(HINTS)]
         if len(lines) > LINES_PER_POLL:
             self._logger.info("... %d lines, see %s", len(lines) - LINES_PER_POLL, self._log)
         for line in lines[-LINES_PER_POLL:]:

@@ -206,6 +206,31 @@ def test_the_comparison_is_with_the_pipeline_and_its_stage(project: Project) -> 
     assert project.runs()["monday"].data.params["pretrain.epochs"] == "2"
 
 
+def test_runs_can_be_found_by_what_was_trained_on_what(project: Project) -> None:
+    publish(project.root, "monday")
+
+    tags = project.runs()["pretrain"].data.tags
+    found = {name: text for name, text in tags.items() if name in ("goa.arm", "goa.evaluator")}
+    assert found == {"goa.arm": "mle"}
+    assert (tags["goa.objective"], tags["goa.seed"]) == ("mle", "17")
+    trained = Result(root=project.root, stage="finetune@bleu", entry={"cmd": "x"})
+    assert module.stage_run(trained, {}).tags == {
+        "dvc.stage": "finetune@bleu",
+        "dvc.cmd": "x",
+        "goa.arm": "bleu",
+        "goa.evaluator": "bleu",
+    }
+
+
+def test_an_execution_keeps_its_lock_file(project: Project, tmp_path: Path) -> None:
+    summary = publish(project.root, "monday")
+
+    client = connect(project_store(project.root)).client
+    kept = Path(client.download_artifacts(summary.pipeline_id, "dvc.lock", str(tmp_path)))
+    assert kept.read_bytes() == (project.root / "dvc.lock").read_bytes()
+    assert summary.page is None
+
+
 def test_publishing_again_adds_nothing(project: Project) -> None:
     publish(project.root, "monday")
     once = {name: run.to_dictionary() for name, run in project.runs().items()}
@@ -360,6 +385,33 @@ def test_a_running_stage_is_followed_and_then_completed(project: Project) -> Non
     assert (run.info.run_id, run.info.status) == (live.info.run_id, "FINISHED")
     assert project.points("pretrain", "loss") == [(0, 5.0), (10, 3.25), (20, 2.5)]
     assert run.data.params["seed"] == "17"
+
+
+def test_the_machine_is_watched_once_for_each_run(project: Project) -> None:
+    watched: list[tuple[str, str]] = []
+    follower = Follower(project.root, "monday", lambda store, run: watched.append((store.uri, run)))
+    spool = project.spool()
+    for step in range(3):
+        spool.metrics(step, {"loss": 5.0})
+        follower.poll()
+    run = project.runs()["pretrain"].info.run_id
+    assert watched == [(project_store(project.root).uri, run)]
+
+
+def test_the_load_of_the_machine_is_recorded_while_a_stage_trains(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "1")
+    spool = project.spool()
+    spool.metrics(0, {"loss": 5.0})
+    with LivePublisher(project.root, "monday"):
+        _train_until(lambda: "system/cpu_utilization_percentage" in _metrics(project), spool)
+    (project.root / "params.yaml").write_text("tracking: {system_metrics: false}")
+    assert not module.tracking_settings(project.root).system_metrics
+
+
+def _metrics(project: Project) -> set[str]:
+    return {name for run in project.runs().values() for name in run.data.metrics}
 
 
 def test_what_was_spooled_before_is_not_followed(project: Project) -> None:
