@@ -1,44 +1,46 @@
 # One environment in .venv, made from the locked versions; nothing else on the machine is touched.
+# (In the container image it lies elsewhere, and is complete.)
 PYTHON ?= python3
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock
 
 .PHONY: run test test-long check format lock clean
 
-run: .venv/run  ## the whole graph on the corpus that params.yaml names
+run: $(VENV)/run  ## the whole graph on the corpus that params.yaml names
 	$(BIN)/goa run
 
-test: .venv/dev  ## what CI runs
+test: $(VENV)/dev  ## what CI runs
 	$(BIN)/python -m pytest -n auto --dist loadgroup -m "not long"
 
-test-long: .venv/dev  ## the tests that take minutes
+test-long: $(VENV)/dev  ## the tests that take minutes
 	$(BIN)/python -m pytest -m long
 
-check: .venv/dev  ## format, lint, types, the import staircase, dead code
+check: $(VENV)/dev  ## format, lint, types, the import staircase, dead code
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/vulture
 
-format: .venv/dev
+format: $(VENV)/dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-.venv/bin/python:
-	$(PYTHON) -m venv .venv
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
 
-.venv/run: pyproject.toml requirements.lock | .venv/bin/python
+$(VENV)/run: pyproject.toml requirements.lock | $(BIN)/python
 	$(INSTALL) -e .
 	touch $@
 
-.venv/dev: pyproject.toml requirements.lock | .venv/bin/python
+$(VENV)/dev: pyproject.toml requirements.lock | $(BIN)/python
 	$(INSTALL) -e '.[dev]'
-	touch $@ .venv/run
+	touch $@ $(VENV)/run
 
 lock:  ## newest versions that pyproject.toml allows, by name and version alone
 	$(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/python -m pip install --quiet 'torch==2.13.0' -e '.[dev]'
+	.venv-lock/bin/python -m pip install --quiet 'torch==2.13.0' -e '.[dev,servers]'
 	{ echo '# Made by `make lock`. One torch version: CUDA or CPU build is what the index offers.'; \
 	  .venv-lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > requirements.lock
 	rm -rf .venv-lock
