@@ -28,9 +28,11 @@ print(*project["dependencies"], *sum(extras, []), sep="\n")' ${EXTRAS} > wanted.
 COPY . /project
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     /opt/goa/bin/pip install --no-cache-dir --no-deps --editable /project \
- && rm -rf /project/*.egg-info
+ && rm -rf /project/*.egg-info \
+ && touch /opt/goa/run  # for make: complete
 
 FROM ${BASE}
+# HOME is everybody's: whoever `docker run --user` names keeps caches there.
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends ca-certificates git make \
       $(command -v python3 >/dev/null || echo python3) \
@@ -40,9 +42,7 @@ RUN apt-get update \
  && git config --system --add safe.directory /project
 COPY --from=build /opt/goa /opt/goa
 COPY --from=build --chown=goa:goa /project /project
-# Whoever `--user` names may keep caches in HOME; /project may be covered by a checkout of the
-# user's, and the environment is never older than its files: make then takes it as it is.
-RUN touch --date=9999-01-01 /opt/goa/run
+# A checkout of the user's may cover /project: commands and stages then are those of the checkout.
 ENV PATH=/opt/goa/bin:$PATH VENV=/opt/goa HOME=/home/goa USER=goa PYTHONUNBUFFERED=1 \
     PREFECT_SERVER_ALLOW_EPHEMERAL_MODE=false \
     PREFECT_SERVER_ANALYTICS_ENABLED=false DO_NOT_TRACK=1 \

@@ -1,5 +1,5 @@
 # One environment in .venv, made from the locked versions; nothing else on the machine is touched.
-# (In the container image it lies elsewhere, and is complete.)
+# Another one, such as the container image's, is taken as it is: make run VENV=/opt/goa
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -27,16 +27,16 @@ format: $(VENV)/dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-$(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
 
-$(VENV)/run: pyproject.toml requirements.lock | $(BIN)/python
+.venv/run: pyproject.toml requirements.lock | .venv/bin/python
 	$(INSTALL) -e .
 	touch $@
 
-$(VENV)/dev: pyproject.toml requirements.lock | $(BIN)/python
+.venv/dev: pyproject.toml requirements.lock | .venv/bin/python
 	$(INSTALL) -e '.[dev]'
-	touch $@ $(VENV)/run
+	touch $@ .venv/run
 
 lock:  ## newest versions that pyproject.toml allows, by name and version alone
 	$(PYTHON) -m venv .venv-lock
