@@ -6,13 +6,15 @@ FROM ${BASE} AS build
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends build-essential ca-certificates \
       $(python3 -c 'import ensurepip' 2>/dev/null || echo python3-dev python3-venv)
-WORKDIR /build
+WORKDIR /project
 COPY pyproject.toml requirements.lock ./
 # Empty: torch is the build that pip's own index offers. Else an index of another build of it,
 # asked for torch alone, so that nothing else can come from there.
 ARG TORCH_INDEX=
 # Which of pyproject.toml's extras the image has.
 ARG EXTRAS="embeddings peft servers"
+# goa itself is installed as the address of its sources, which are not here: when they change,
+# nothing in the environment does.
 # pip is set up by the builder's pip.conf, if it is given as a secret: mirrors stay out of the image.
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     python3 -m venv /opt/goa \
@@ -23,12 +25,11 @@ RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
  && python3 -c 'import sys, tomllib; \
 project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
 extras = [project["optional-dependencies"][name] for name in sys.argv[1:]]; \
-print(*project["dependencies"], *sum(extras, []), sep="\n")' ${EXTRAS} > wanted.txt \
- && /opt/goa/bin/pip install --no-cache-dir --constraint requirements.lock --requirement wanted.txt
-COPY . /project
-RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
-    /opt/goa/bin/pip install --no-cache-dir --no-deps --editable /project \
- && rm -rf /project/*.egg-info \
+print(*project["dependencies"], *sum(extras, []), sep="\n")' ${EXTRAS} > /tmp/wanted.txt \
+ && /opt/goa/bin/pip install --no-cache-dir --constraint requirements.lock --requirement /tmp/wanted.txt \
+ && mkdir goa pipelines \
+ && touch LICENSE README.md goa/__init__.py pipelines/__init__.py \
+ && /opt/goa/bin/pip install --no-cache-dir --no-deps --editable . \
  && touch /opt/goa/run  # for make: complete
 
 FROM ${BASE}
@@ -39,9 +40,10 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --uid 10001 --create-home goa \
  && chmod 1777 /home/goa \
+ && install --directory --owner goa --group goa /project \
  && git config --system --add safe.directory /project
 COPY --from=build /opt/goa /opt/goa
-COPY --from=build --chown=goa:goa /project /project
+COPY --chown=goa:goa . /project
 # A checkout of the user's may cover /project: commands and stages then are those of the checkout.
 ENV PATH=/opt/goa/bin:$PATH VENV=/opt/goa HOME=/home/goa USER=goa PYTHONUNBUFFERED=1 \
     PREFECT_SERVER_ALLOW_EPHEMERAL_MODE=false \

@@ -67,14 +67,14 @@ def test_both_stages_are_made_from_the_base_that_is_given() -> None:
     assert [stage[0][1] for stage in stages()] == ["${BASE} AS build", "${BASE}"]
 
 
-def test_the_lock_is_copied_and_installed_before_the_source() -> None:
-    build, _ = stages()
-    steps = [(name, rest) for name, rest in build if name in {"COPY", "RUN"}]
-    lock = steps.index(("COPY", "pyproject.toml requirements.lock ./"))
-    install = next(
-        i for i, (_, rest) in enumerate(steps) if "--constraint requirements.lock" in rest
-    )
-    assert lock < install < steps.index(("COPY", ". /project"))
+def test_a_change_of_the_sources_leaves_the_locked_environment_as_it_is() -> None:
+    build, run = stages()
+    lock = ("COPY", "pyproject.toml requirements.lock ./")
+    assert [step for step in build if step[0] == "COPY"] == [lock]
+    install = next(step for step in build if "--constraint requirements.lock" in step[1])
+    assert build.index(lock) < build.index(install)
+    environment = ("COPY", "--from=build /opt/goa /opt/goa")
+    assert run.index(environment) < run.index(("COPY", "--chown=goa:goa . /project"))
 
 
 def test_the_image_runs_as_a_user_that_orchestrators_can_see_is_not_root() -> None:
