@@ -1,20 +1,22 @@
 # One environment in .venv, made from the locked versions; nothing else on the machine is touched.
+# Another one, such as the container image's, is taken as it is: make run VENV=/opt/goa
 PYTHON ?= python3
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock
 
 .PHONY: run serve test test-long system check format lock clean
 
-run: .venv/run  ## the whole graph on the corpus that params.yaml names
+run: $(VENV)/run  ## the whole graph on the corpus that params.yaml names
 	$(BIN)/goa run
 
-serve: .venv/run  ## Prefect's server, a worker and MLflow's server, on loopback; Ctrl-C ends them
+serve: $(VENV)/run  ## Prefect's server, a worker and MLflow's server, on loopback; Ctrl-C ends them
 	$(BIN)/goa serve
 
-test: .venv/dev system  ## what CI runs
+test: $(VENV)/dev system  ## what CI runs
 	$(BIN)/python -m pytest -n auto --dist loadgroup -m "not long"
 
-test-long: .venv/dev  ## the tests that take minutes
+test-long: $(VENV)/dev  ## the tests that take minutes
 	$(BIN)/python -m pytest -m long
 
 system:  ## Debian packages that tests use, where root and apt can get them; else those tests are skipped
@@ -25,14 +27,14 @@ system:  ## Debian packages that tests use, where root and apt can get them; els
 	  || echo "not installed: $$(cat apt-packages.txt); the tests that use them are skipped"; \
 	fi
 
-check: .venv/dev  ## format, lint, types, the import staircase, dead code
+check: $(VENV)/dev  ## format, lint, types, the import staircase, dead code
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/vulture
 
-format: .venv/dev
+format: $(VENV)/dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
@@ -49,7 +51,7 @@ format: .venv/dev
 
 lock:  ## newest versions that pyproject.toml allows, by name and version alone
 	$(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/python -m pip install --quiet 'torch==2.13.0' -e '.[dev]'
+	.venv-lock/bin/python -m pip install --quiet 'torch==2.13.0' -e '.[dev,servers]'
 	{ echo '# Made by `make lock`. One torch version: CUDA or CPU build is what the index offers.'; \
 	  .venv-lock/bin/python -c 'import platform; print("\# CPython", platform.python_version())'; \
 	  .venv-lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > requirements.lock
