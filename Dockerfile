@@ -51,4 +51,6 @@ ENV PATH=/opt/goa/bin:$PATH VENV=/opt/goa HOME=/home/goa USER=goa PYTHONUNBUFFER
     MLFLOW_DISABLE_TELEMETRY=true DVC_NO_ANALYTICS=1
 WORKDIR /project
 USER 10001:10001
+# These sources came without their git repository; a mounted checkout has its own say.
+RUN dvc config --local core.no_scm true
 CMD ["goa", "run"]

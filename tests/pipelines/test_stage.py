@@ -137,9 +137,9 @@ def test_checkpoints_go_when_the_stage_has_finished_and_stay_when_it_fails(proje
 
 def test_checkpoints_that_machines_share_go_alone(project: Path, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("GOA_CHECKPOINTS", str(tmp_path / "shared"))
-    others = tmp_path / "shared" / "train" / "of-another-seed"
+    others = tmp_path / "shared" / "one" / "of-another-seed"
     others.mkdir(parents=True)
-    with open_stage("train") as stage:
+    with open_stage("one") as stage:
         assert stage.checkpoints == others.with_name(stage.fingerprint)
         stage.checkpoints.mkdir()
     assert not stage.checkpoints.exists()
