@@ -2,7 +2,6 @@
 
 import asyncio
 import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -51,9 +50,7 @@ def test_without_gpus_nothing_is_leased() -> None:
     asyncio.run(use())
 
 
-def test_a_gpu_has_one_holder_at_a_time(monkeypatch, tmp_path) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-
+def test_a_gpu_has_one_holder_at_a_time() -> None:
     async def use() -> None:
         async with lease(("0", "1")) as first, lease(("0", "1")) as second:
             assert first is not None
@@ -68,9 +65,7 @@ def test_a_gpu_has_one_holder_at_a_time(monkeypatch, tmp_path) -> None:
     asyncio.run(use())
 
 
-def test_a_gpu_is_free_again_when_its_holder_was_killed(monkeypatch, tmp_path) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-
+def test_a_gpu_is_free_again_when_its_holder_was_killed() -> None:
     async def use() -> None:
         async with lease(("0",)) as held:
             assert held is not None
@@ -87,8 +82,7 @@ def test_a_gpu_is_free_again_when_its_holder_was_killed(monkeypatch, tmp_path) -
     asyncio.run(use())
 
 
-def test_several_gpus_are_taken_together_or_not_at_all(monkeypatch, tmp_path) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+def test_several_gpus_are_taken_together_or_not_at_all() -> None:
     gpus = ("0", "1", "2")
 
     async def use() -> None:
@@ -109,9 +103,7 @@ def test_several_gpus_are_taken_together_or_not_at_all(monkeypatch, tmp_path) ->
     asyncio.run(use())
 
 
-def test_more_processes_than_gpus_are_refused(monkeypatch, tmp_path) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-
+def test_more_processes_than_gpus_are_refused() -> None:
     async def use() -> None:
         with pytest.raises(PipelineError, match="4 processes need a GPU each, and there are 2"):
             async with lease(("0", "1"), 4):
