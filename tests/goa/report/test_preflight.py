@@ -7,38 +7,17 @@ import pytest
 from rich.console import Console
 
 from goa.errors import EvaluatorError
-from goa.evaluation.gameability import Probing
 from goa.evaluation.ranks import ReferenceRanks
-from goa.evaluation.readiness import Cost, Findings, Preflight, Signal, failed, judge
+from goa.evaluation.readiness import Preflight, failed, judge
 from goa.report.preflight import show_preflight
+from tests.goa.evaluation.findings import FINDINGS as FINE
+from tests.goa.evaluation.findings import probing
 
 RANKS = ReferenceRanks(sources=64, tokens=1024, median=1.0, top_1=0.8, top_10=0.954)
-COST = Cost(rewards=100, seconds=2.0, cold_seconds=3.9, price=None)
-
-
-def probing(mean: float | None) -> Probing:
-    return Probing(name="x", sources=20, mean=mean, policy_mean=0.4, p_value=0.001)
-
-
-FINDINGS = Findings(
-    signature="x",
-    signal=Signal(
-        candidates=160,
-        per_source=8,
-        without_reward=0,
-        mean=0.4,
-        median=0.35,
-        best=0.6,
-        headroom=0.2,
-        spread=0.1,
-        silent=0.25,
-        greedy=0.5,
-    ),
-    cost=COST,
-    draws=False,
-    largest_difference=0.0,
-    reference=probing(1.0),
-    probes={"empty": probing(None), "source": probing(0.9), "shuffled": probing(0.3)},
+FINDINGS = dataclasses.replace(
+    FINE,
+    signal=dataclasses.replace(FINE.signal, silent=0.25),
+    probes={**FINE.probes, "empty": probing(None), "source": probing(0.9)},
 )
 
 
@@ -64,7 +43,7 @@ def rows(lines: list[str], name: str) -> list[list[str]]:
 
 def test_rewards_and_probes_are_a_row_each() -> None:
     assert rows(show(), "one") == [
-        ["one", "0.400", "0.600", "0.200", "0.100", "25%", "0", "2.00"],
+        ["one", "0.400", "0.600", "0.200", "0.100", "25%", "0", "10.00"],
         ["one", "0.400", "0.600", "1.000", "–", "0.900▲", "0.300"],
     ]
 
@@ -86,15 +65,15 @@ def test_the_policys_ranks_are_said_in_a_sentence() -> None:
 
 def test_a_first_call_that_takes_more_than_twice_as_long_is_told() -> None:
     assert not any("cold" in line for line in show())
-    cold = dataclasses.replace(COST, cold_seconds=4.1)
-    assert any(line.split() == ["cold", "4.10"] for line in show(cost=cold))
+    cold = dataclasses.replace(FINE.cost, cold_seconds=2.1)
+    assert any(line.split() == ["cold", "2.10"] for line in show(cost=cold))
 
 
 @pytest.mark.parametrize(
     ("price", "told"), [(0.001, ["<", "0.01"]), (2.5, ["2.50"]), (1234.5, ["1,234"])]
 )
 def test_a_price_is_a_column_of_its_own(price: float, told: list[str]) -> None:
-    (row, _) = rows(show(cost=dataclasses.replace(COST, price=price)), "one")
+    (row, _) = rows(show(cost=dataclasses.replace(FINE.cost, price=price)), "one")
     assert row[8:] == told
 
 
