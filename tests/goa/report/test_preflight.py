@@ -43,7 +43,7 @@ def rows(lines: list[str], name: str) -> list[list[str]]:
 
 def test_rewards_and_probes_are_a_row_each() -> None:
     assert rows(show(), "one") == [
-        ["one", "0.400", "0.600", "0.200", "0.100", "25%", "0", "10.00"],
+        ["one", "0.400", "0.600", "0.200", "0.100", "25%", "0", "1.00"],
         ["one", "0.400", "0.600", "1.000", "–", "0.900▲", "0.300"],
     ]
 
