@@ -43,6 +43,11 @@ class Lease:
     descriptors: tuple[int, ...]
     """What holds the locks."""
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What makes a process see these and no others."""
+        return {"CUDA_VISIBLE_DEVICES": ",".join(self.names)}
+
 
 @contextlib.asynccontextmanager
 async def lease(gpus: Sequence[str], count: int = 1) -> AsyncIterator[Lease | None]:

@@ -113,16 +113,14 @@ async def _rescued(name: str, place: Workplace, *, untouched: bool) -> bool:
 
 async def _dvc(arguments: Sequence[str], place: Workplace, held: Lease | None) -> int:
     """Run DVC under a supervisor, its output added to the stage's log; give the exit code."""
-    environment = {}
     kept = [] if place.run_lock is None else [place.run_lock]
     if held is not None:
-        environment["CUDA_VISIBLE_DEVICES"] = ",".join(held.names)
         kept += held.descriptors
     return await run_python(
         ["-m", "dvc", "--wait-for-lock", *arguments],
         log_path(arguments[-1], place.root),
         root=place.root,
-        environment=environment,
+        environment=held.environment if held else None,
         descriptors=kept,
     )
 

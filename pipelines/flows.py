@@ -5,6 +5,7 @@ Prefect never caches them: what is stale is DVC's business. It tries again only 
 never a training that failed.
 """
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
@@ -101,7 +102,8 @@ async def reproduce(
 @task(name="stage", **TRYING)
 async def stage_task(name: str, place: Workplace, limit: str | None) -> Any:
     """Run one stage; give its last state, or the Prefect state that says so."""
-    async with _slots(name, place, limit), followed(name, place.root, get_run_logger()):
+    wanted = await asyncio.to_thread(_gpu_slots, name, place.root)
+    async with gpu_slots(limit, wanted), followed(name, place.root, get_run_logger()):
         state = await run_stage(name, place)
     return _cached(state) if state is StageState.CACHED else state
 
@@ -116,15 +118,23 @@ def _cached(state: StageState) -> State[Any]:
     return Completed(name="Cached", message=str(state))
 
 
-@contextlib.asynccontextmanager
-async def _slots(name: str, place: Workplace, limit: str | None) -> AsyncIterator[None]:
-    """Hold a slot for each process of a stage that may compute on a GPU."""
-    stage = stage_definition(name, place.root)
+def _gpu_slots(name: str, root: Path) -> int:
+    """Count the processes of a stage that may compute on a GPU."""
+    stage = stage_definition(name, root)
     on_gpus = any("compute.device" in values for values in stage.params.values())
-    if limit is None or not on_gpus:
+    return num_processes(stage.cmd) if on_gpus else 0
+
+
+@contextlib.asynccontextmanager
+async def gpu_slots(limit: str | None, wanted: int = 1) -> AsyncIterator[None]:
+    """Wait for slots of the Prefect concurrency limit that counts GPUs, and hold them.
+
+    Raises:
+        PipelineError: there is no such limit.
+    """
+    if limit is None or not wanted:
         yield
         return
-    wanted = num_processes(stage.cmd)
     held = concurrency(limit, occupy=wanted, lease_duration=LEASE_SECONDS, strict=True)
     async with contextlib.AsyncExitStack() as stack:
         try:

@@ -20,8 +20,9 @@ from prefect.context import FlowRunContext
 
 from goa.errors import PipelineError
 from pipelines.clones import Clone, Source, UnreachableError, open_clone, resolve
+from pipelines.devices import Lease, lease, visible_gpus
 from pipelines.fan_out import branches, run_elsewhere
-from pipelines.flows import TRYING, reproduce
+from pipelines.flows import TRYING, gpu_slots, reproduce
 from pipelines.graph import read_graph
 from pipelines.processes import run_python
 from pipelines.publish import LivePublisher
@@ -90,9 +91,11 @@ async def nightly(
 
 
 @flow(name="promotion", validate_parameters=True)
-async def promotion(source: Source) -> list[dict[str, str]]:
+async def promotion(
+    source: Source, slots: int = 1, limit: str | None = None
+) -> list[dict[str, str]]:
     """Promote the winner of a revision that was run before; whatever was not is run first."""
-    return await nightly(source)
+    return await nightly(source, slots=slots, limit=limit)
 
 
 @task(name="fetch", **TRYING)
@@ -126,9 +129,13 @@ async def publish_task(clone: Clone, execution: str) -> dict[str, Any]:
 
 
 @task(name="promote", **{**TRYING, "retries": 0})
-async def promote_task(clone: Clone) -> str:
-    """Promote the winner, if it is better than the champion; gives the verdict."""
-    code, said = await _goa(clone, "promote")
+async def promote_task(clone: Clone, limit: str | None) -> str:
+    """Promote the winner, if it is better than the champion; gives the verdict.
+
+    Both write the test split anew, on a GPU that is held like a stage's.
+    """
+    async with gpu_slots(limit), lease(visible_gpus()) as held:
+        code, said = await _goa(clone, "promote", held=held)
     if code not in (0, 1, 3):  # 1: not better; 3: another test set than the champion's
         raise PipelineError(said)
     get_run_logger().info("%s", said)
@@ -146,7 +153,7 @@ async def _one_run(
         with LivePublisher(clone.root, execution):
             await _reproduce_and_push(clone, [], slots, limit)
         published = await publish_task(clone, execution)
-        verdict = await promote_task(clone) if promote else ""
+        verdict = await promote_task(clone, limit) if promote else ""
         if published["page"]:
             await acreate_link_artifact(published["page"], key="mlflow", link_text=execution)
         lock = hashlib.sha256((clone.root / "dvc.lock").read_bytes()).hexdigest()
@@ -194,11 +201,17 @@ def _execution(source: Source) -> str:
     return " ".join([name, *source.overrides])
 
 
-async def _goa(clone: Clone, *arguments: str) -> tuple[int, str]:
+async def _goa(clone: Clone, *arguments: str, held: Lease | None = None) -> tuple[int, str]:
     """Run a goa command in a clone; gives its exit code and what it said."""
     log = clone.root / ".goa" / "logs" / f"{arguments[0]}.log"
     log.write_bytes(b"")
     # In a process of its own: Prefect's and MLflow's tables cannot be mapped in one.
-    code = await run_python(["-m", "pipelines.cli", *arguments], log, root=clone.root)
+    code = await run_python(
+        ["-m", "pipelines.cli", *arguments],
+        log,
+        root=clone.root,
+        environment=held.environment if held else None,
+        descriptors=held.descriptors if held else (),
+    )
     said = log.read_text(encoding="utf-8", errors="replace").strip()
     return code, said

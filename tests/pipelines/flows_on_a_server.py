@@ -2,12 +2,16 @@
 
 import asyncio
 import contextlib
+import fcntl
 import gc
 import json
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.client.schemas.sorting import ArtifactSort
@@ -16,8 +20,10 @@ from prefect.testing.utilities import prefect_test_harness
 
 from goa.errors import PipelineError
 from goa.tracking.spool import Spool
-from pipelines import flows
+from pipelines import flows, schedule
+from pipelines.clones import Clone
 from pipelines.flows import reproduce
+from pipelines.schedule import promote_task
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning"),
@@ -159,3 +165,35 @@ def test_stages_on_gpus_take_slots_of_a_limit(toy) -> None:
     toy.change("evaluators.b.kind", "chrf")
     with pytest.raises(PipelineError, match="nonesuch"):
         asyncio.run(reproduce(["train"], 2, toy.root, "nonesuch"))
+
+
+def test_promotion_holds_a_slot_and_a_gpu(toy, monkeypatch) -> None:
+    (toy.root / ".goa" / "logs").mkdir(parents=True)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    held = {}
+
+    async def goa(arguments: Any, log: Path, **given: Any) -> int:
+        log.write_text("not better")
+        async with get_client() as client:
+            limit = await client.read_global_concurrency_limit_by_name("promoters")
+        held.update(given, command=arguments[-1], slots=limit.active_slots)
+        with (
+            pytest.raises(BlockingIOError),
+            Path(tempfile.gettempdir(), "goa-gpu-7.lock").open() as lock,
+        ):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return 1
+
+    @flow
+    async def promote() -> str:
+        async with get_client() as client:
+            await client.create_global_concurrency_limit(
+                GlobalConcurrencyLimitCreate(name="promoters", limit=1)
+            )
+        return await promote_task(Clone(root=toy.root, sha="0", has_remote=False), "promoters")
+
+    monkeypatch.setattr(schedule, "run_python", goa)
+    assert asyncio.run(promote()) == "not better"
+    assert [held["command"], held["slots"]] == ["promote", 1]
+    assert held["environment"] == {"CUDA_VISIBLE_DEVICES": "7"}
+    assert len(held["descriptors"]) == 1
