@@ -27,13 +27,15 @@ def branches(graph: StageGraph) -> tuple[list[str], list[str]]:
     needed = {parent for parents in graph.parents.values() for parent in parents}
     last = [name for name in graph.stages if name not in needed]
     feeding = {parent for name in last for parent in graph.parents[name]}
-    closures = {end: set(graph.select([end])) for end in feeding}
+    # compare needs both the evaluation of a policy and the history of its fine-tuning: one branch.
+    needed_too = {name for end in feeding for name in graph.select([end]) if name != end}
+    closures = {end: set(graph.select([end])) for end in feeding - needed_too}
     shared = {
         name for name in graph.stages if sum(name in closure for closure in closures.values()) > 1
     }
     below = {parent for name in shared for parent in graph.parents[name]}
     trunk = [name for name in graph.stages if name in shared and name not in below]
-    return trunk, [name for name in graph.stages if name in feeding and name not in shared]
+    return trunk, [name for name in graph.stages if name in closures]
 
 
 async def run_elsewhere(deployment: str, work: Sequence[Mapping[str, Any]]) -> None:
