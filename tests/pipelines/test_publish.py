@@ -40,19 +40,19 @@ stages:
   prepare:
     cmd: make data
     outs: [out/data]
-    metrics: [metrics/prepare.json: {cache: false}]
+    metrics: [metrics/prepare.json]
   pretrain:
     cmd: train
     deps: [out/data]
     params: [seed, pretrain]
     outs: [out/policies/mle]
-    metrics: [metrics/pretrain.json: {cache: false}]
+    metrics: [metrics/pretrain.json]
     plots: [out/history/mle.csv]
   compare:
     cmd: compare
     deps: [out/policies/mle]
     outs: [out/comparison]
-    metrics: [metrics/compare.json: {cache: false}]
+    metrics: [metrics/compare.json]
 """
 HISTORY = "update,loss,validation_loss\n0,5.0,4.0\n10,3.25,\n20,2.5,3.5\n"
 FILES = {
@@ -77,8 +77,7 @@ class Project:
         params = {"pretrain": {"seed": 17, "pretrain": {"epochs": 2, "objective": {"kind": "mle"}}}}
         entries = {}
         for name, stage in stages.items():
-            metrics = [next(iter(item)) for item in stage["metrics"]]
-            outs = [*stage["outs"], *metrics, *stage.get("plots", [])]
+            outs = [*stage["outs"], *stage["metrics"], *stage.get("plots", [])]
             entries[name] = {
                 "cmd": stage["cmd"],
                 "deps": [self._item(path) for path in stage.get("deps", [])],

@@ -88,12 +88,17 @@ def test_a_stage_of_one_evaluator_depends_on_that_evaluators_settings_alone() ->
         assert named == ["evaluators.${key}"]
 
 
-def test_metrics_stay_out_of_the_cache_and_nothing_persists() -> None:
-    text = (PROJECT / "dvc.yaml").read_text()
-    assert "persist" not in text
+def test_every_output_is_one_that_dvc_pushes_and_removes_before_a_run() -> None:
+    """What is not cached is never pushed: another machine would run the stage again.
+
+    What persists would be left in place where code or parameters have changed.
+    """
     for stage in DEFINITIONS.values():
-        for metric in stage.get("metrics", []):
-            assert list(metric.values()) == [{"cache": False}]
+        for output in [*stage["outs"], *stage["metrics"], *stage.get("plots", [])]:
+            if isinstance(output, dict):
+                (flags,) = output.values()
+                assert flags.get("cache", True)
+                assert not flags.get("persist", False)
 
 
 @pytest.mark.parametrize(
