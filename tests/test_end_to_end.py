@@ -1,10 +1,12 @@
 """The whole graph on a tiny corpus: from nothing to the comparison, as a user would run it."""
 
 import csv
+import itertools
 import json
 import os
 import random
 import shutil
+import statistics
 import subprocess
 import sys
 import time
@@ -233,6 +235,7 @@ def test_a_stage_killed_at_random_moments_ends_with_the_same_policy(
     weights = folder / "out/policies/bleu/model.safetensors"
     done = run(folder, *argv)
     assert done.returncode == 0, done.stderr
+    pace = seconds_per_round(folder / ".goa/spool/finetune@bleu")
     expected, history = weights.read_bytes(), (folder / "out/history/bleu.csv").read_text()
     shutil.rmtree(folder / "out/policies/bleu")
 
@@ -245,7 +248,7 @@ def test_a_stage_killed_at_random_moments_ends_with_the_same_policy(
         goal = max([*reached, 0]) + moments.randint(0, 2)
         while newest(checkpoints) < goal and started.poll() is None:
             time.sleep(0.01)
-        time.sleep(moments.random() * 0.3)
+        time.sleep(moments.random() * 2 * pace)
         assert started.poll() is None, f"life {life} ended by itself"
         started.kill()
         started.wait()
@@ -257,6 +260,13 @@ def test_a_stage_killed_at_random_moments_ends_with_the_same_policy(
     assert weights.read_bytes() == expected
     assert (folder / "out/history/bleu.csv").read_text() == history
     assert not list(checkpoints.glob("*"))
+
+
+def seconds_per_round(spools: Path) -> float:
+    """Take the median over all rounds of a training that was not disturbed."""
+    spool = max(spools.glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
+    times = [record["time"] for record in read_spool(spool) if record["kind"] == "metrics"]
+    return statistics.median(later - sooner for sooner, later in itertools.pairwise(times))
 
 
 def newest(checkpoints: Path) -> int:
