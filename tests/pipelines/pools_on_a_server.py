@@ -4,9 +4,11 @@ import asyncio
 import gc
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -269,36 +271,82 @@ def test_a_run_that_waits_for_another_machine_does_not_count_as_silent(
     assert f"prefect.flow-run.{AwaitingRetry().name}" in asyncio.run(read()).expect
 
 
-def test_what_a_pool_starts_runs_a_flow_from_an_empty_folder(
+@pytest.fixture
+def execute(
     pools: dict[str, WorkPool],
     committed_toy: Toy,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     server: str,
+) -> Callable[[str], tuple[FlowRun, Callable[[], subprocess.Popen[str]]]]:
+    """Make a flow run for a pool, and a way to start it as the image would, in an empty folder."""
+
+    def make(kind: str) -> tuple[FlowRun, Callable[[], subprocess.Popen[str]]]:
+        bring(committed_toy.root, pools[kind], monkeypatch, server)
+        given = {"source": {"repository": str(committed_toy.root)}, "targets": ["prepare"]}
+        asked = {"parameters": {**given, "limit": None}, "job_variables": IMAGE}
+        run = asyncio.run(start("reproduce-revision/branch", **asked))
+        if kind == "docker":
+            added = container(pools[kind], run)["environment"]
+        else:
+            added = asked_environment(manifest(pools[kind], run))
+        for name in ("empty", "home"):
+            (tmp_path / name).mkdir()
+        image = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path / "home"),
+            "PYTHONPATH": str(ROOT),  # the image's environment knows where goa lies
+            "TOY": str(committed_toy.root),
+        }
+        log = tmp_path / "log.txt"
+
+        def begin() -> subprocess.Popen[str]:
+            with log.open("a") as said:
+                return subprocess.Popen(
+                    COMMAND,
+                    cwd=tmp_path / "empty",
+                    env=image | added,
+                    stdout=said,
+                    stderr=said,
+                    text=True,
+                )
+
+        return run, begin
+
+    return make
+
+
+async def state(run: FlowRun) -> str:
+    async with get_client() as client:
+        found = (await client.read_flow_run(run.id)).state
+    return found.name if found else ""
+
+
+def test_what_a_pool_starts_runs_a_flow_from_an_empty_folder(
+    execute, committed_toy: Toy, tmp_path: Path
 ) -> None:
-    bring(committed_toy.root, pools["docker"], monkeypatch, server)
-    given = {"source": {"repository": str(committed_toy.root)}, "targets": ["prepare"]}
-    run = asyncio.run(start("reproduce-revision/branch", parameters={**given, "limit": None}))
-    asked = container(pools["docker"], run)
-    folders = [tmp_path / name for name in ("empty", "home")]
-    for folder in folders:
-        folder.mkdir()
-    image = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(folders[1]),
-        "PYTHONPATH": str(ROOT),  # the image's environment knows where goa lies
-        "TOY": str(committed_toy.root),
-    }
-    command, environment = asked["command"].split(), image | asked["environment"]
-    done = subprocess.run(
-        command, cwd=folders[0], env=environment, capture_output=True, text=True, check=False
-    )
-
-    async def end() -> Any:
-        async with get_client() as client:
-            return (await client.read_flow_run(run.id)).state
-
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert asyncio.run(end()).name == "Completed", done.stdout + done.stderr
+    run, begin = execute("docker")
+    assert begin().wait(120) == 0, (tmp_path / "log.txt").read_text()
+    assert asyncio.run(state(run)) == "Completed"
     assert committed_toy.ran() == {"prepare"}
-    assert list(folders[1].glob(".cache/goa/mirrors/*.git"))
+    assert list((tmp_path / "home").glob(".cache/goa/mirrors/*.git"))
+
+
+def test_a_run_whose_pod_is_evicted_is_taken_up_by_the_next(
+    execute, committed_toy: Toy, tmp_path: Path
+) -> None:
+    committed_toy.tell("prepare", "wait")
+    run, begin = execute("kubernetes")
+    first = begin()
+    deadline = time.monotonic() + 60
+    while not committed_toy.events():
+        assert time.monotonic() < deadline, (tmp_path / "log.txt").read_text()
+        time.sleep(0.2)
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(60) == 0
+    assert asyncio.run(state(run)) == "AwaitingRetry"
+    assert committed_toy.ran() == set()
+    (committed_toy.root / "control" / "prepare").unlink()
+    assert begin().wait(120) == 0, (tmp_path / "log.txt").read_text()
+    assert asyncio.run(state(run)) == "Completed"
+    assert committed_toy.ran() == {"prepare"}
