@@ -41,6 +41,8 @@ class Deployed:
     """Deployments."""
     pools: tuple[str, ...]
     """Work pools they go to."""
+    made: tuple[str, ...]
+    """Those of them that were missing; they are for processes now."""
 
 
 def deploy(root: Path, gpus: int | None = None) -> Deployed:
@@ -59,8 +61,7 @@ def deploy(root: Path, gpus: int | None = None) -> Deployed:
     limits = sorted({given["parameters"].get("limit") for given in wanted} - {None})
     try:
         with get_client(sync_client=True) as client:
-            for pool in pools:
-                _make_pool(client, pool)
+            made = tuple(pool for pool in pools if _make_pool(client, pool))
             for limit in limits:
                 _make_limit(client, limit, gpus or max(1, len(visible_gpus())))
             _make_watch(client)
@@ -69,7 +70,8 @@ def deploy(root: Path, gpus: int | None = None) -> Deployed:
             f"{api}: the Prefect server cannot be used: {first_line(error)}"
         ) from None
     _deploy_all(root)
-    return Deployed(api=api, names=tuple(given["name"] for given in wanted), pools=tuple(pools))
+    names = tuple(given["name"] for given in wanted)
+    return Deployed(api=api, names=names, pools=tuple(pools), made=made)
 
 
 def server_address() -> str:
@@ -96,11 +98,14 @@ def deployment_environment(root: Path) -> Mapping[str, str]:
     return found
 
 
-def _make_pool(client: SyncPrefectClient, name: str) -> None:
+def _make_pool(client: SyncPrefectClient, name: str) -> bool:
+    """Make a pool for processes, if there is no pool of any type by that name; says if it did."""
     try:
         client.read_work_pool(name)
     except ObjectNotFound:
         client.create_work_pool(WorkPoolCreate(name=name, type="process"))
+        return True
+    return False
 
 
 def _make_limit(client: SyncPrefectClient, name: str, slots: int) -> None:
@@ -116,7 +121,9 @@ def _make_watch(client: SyncPrefectClient) -> None:
     Nobody else would notice a machine that is gone, and the run would count as running for ever.
     """
     heartbeat = "prefect.flow-run.heartbeat"
-    ends = {f"prefect.flow-run.{end}" for end in ("Completed", "Failed", "Cancelled", "Crashed")}
+    # AwaitingRetry: its machine was taken away, and it is silent until it has another.
+    names = ("Completed", "Failed", "Cancelled", "Crashed", "AwaitingRetry")
+    ends = {f"prefect.flow-run.{name}" for name in names}
     watch = AutomationCore(
         name=WATCH,
         trigger=EventTrigger(

@@ -36,11 +36,13 @@ def deploy(
 ) -> None:
     """Bring the deployments of prefect.yaml to the Prefect server that PREFECT_API_URL names.
 
-    Makes the work pools and limits they name, where they are missing.
+    Makes the work pools (for processes) and limits they name, where they are missing.
     """
     from pipelines.deploy import deploy as bring
 
     deployed = bring(ROOT, gpus)
     typer.echo(f"deployed to {deployed.api}: {', '.join(deployed.names)}")
+    for pool in deployed.made:
+        typer.echo(f"made the work pool {pool}, for processes")
     for pool in deployed.pools:
         typer.echo(f"a worker, with MLFLOW_TRACKING_URI set: prefect worker start --pool {pool}")
