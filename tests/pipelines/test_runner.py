@@ -216,6 +216,23 @@ def test_killing_the_runner_leaves_no_process_of_the_stage(toy) -> None:
     assert eventually(lambda: running(toy.root / "prepare.pids") == [])
 
 
+def test_killing_dvc_leaves_no_process_of_the_stage(toy) -> None:
+    with start_hanging(toy) as process:
+        trainer, child = running(toy.root / "prepare.pids")
+        os.kill(dvc_process(trainer), signal.SIGKILL)
+        assert eventually(lambda: running(toy.root / "prepare.pids") == [])
+        process.wait(20)
+    assert child != trainer
+    assert toy.events() == [("prepare", "start")]
+
+
+def dvc_process(process: int) -> int:
+    """Find the DVC that a stage's process was started by; a shell may stand between."""
+    while "dvc" not in Path(f"/proc/{process}/cmdline").read_text().split("\0"):
+        process = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+    return process
+
+
 @pytest.mark.long
 def test_a_killed_run_can_be_run_again(toy) -> None:
     with start_hanging(toy) as process:

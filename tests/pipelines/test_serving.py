@@ -29,6 +29,7 @@ from pipelines.cli import app
 from tests.conftest import SENTENCES
 from tests.services import HOST, answering, free_port
 
+PROJECT = Path(__file__).parents[2]
 pytestmark = [
     # What MLflow thinks of its own type hints when its model part is imported.
     pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
@@ -154,6 +155,8 @@ def test_the_model_says_what_it_takes_and_needs(saved: Path) -> None:
         "length_penalty": beam.length_penalty,
         "max_tokens": beam.max_tokens,
     }
+    documented = " ".join((PROJECT / "docs" / "registry.md").read_text().split())
+    assert all(f"`{name}` ({default})" in documented for name, default in defaults.items())
     assert json.loads((saved / "input_example.json").read_text())
     assert all("==" in line and "+" not in line and "/" not in line for line in needs)
     assert not list(saved.rglob("*.pkl"))
