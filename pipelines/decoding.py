@@ -6,10 +6,8 @@ from types import MappingProxyType
 from goa.decoding.choosing import choose
 from goa.decoding.generation import Candidates, generate
 from goa.decoding.settings import ChoosingSettings, DecodingSettings
-from goa.errors import PolicyError
 from goa.evaluators.contract import Evaluator, checked_score
 from goa.policies.policy import Policy
-from goa.policies.tokens import Tokens
 from goa.records import Example
 
 NOBODY: Mapping[str, Evaluator] = MappingProxyType({})
@@ -48,7 +46,7 @@ def write(
         PolicyError: a source is too long, or there is nothing to read.
         EvaluatorError: the evaluator cannot score a candidate.
     """
-    sources = read_batch(policy, examples)
+    sources = policy.tokenize_sources([example.source for example in examples])
     keys = [example.id for example in examples]
     if not isinstance(strategy, ChoosingSettings):
         return generate(policy, sources, strategy, seed, keys), [0] * len(examples)
@@ -57,18 +55,3 @@ def write(
     return candidates, choose(
         candidates, examples, strategy, lambda samples: checked_score(judge, samples).values
     )
-
-
-def read_batch(policy: Policy, examples: Sequence[Example]) -> Tokens:
-    """Lay B sources out as a batch.
-
-    Raises:
-        PolicyError: a source is too long, or comes to no token at all, after which none follows.
-    """
-    rows = policy.source_ids([example.source for example in examples])
-    if not all(rows):
-        raise PolicyError(
-            "an empty source, and a prompt that adds nothing to it, leave a decoder-only model "
-            "nothing to write on from; give policy.prompt.template words of its own"
-        )
-    return policy.pad_sources(rows)

@@ -3,7 +3,7 @@
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ from rich.text import Text
 
 from goa.tracking.spool import follow_spool
 from pipelines.execution import StageState
-from pipelines.graph import StageGraph
 from pipelines.runner import Listener
+from pipelines.status import StageStatus
 
 STYLES = {
     StageState.FRESH: "dim",
@@ -31,6 +31,8 @@ STYLES = {
 }
 ENDED = {StageState.DONE, StageState.CACHED, StageState.RESCUED, StageState.FAILED}
 REFRESHES_PER_SECOND = 4
+STATUS_STYLES = {"stale": ("bold", ""), "follows": ("", ""), "up to date": ("dim", "dim")}
+"""Of a stage's name and of its state."""
 NUM_REASONS = 3
 """Reasons to run that the status names for a stage."""
 
@@ -58,18 +60,13 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def status_table(graph: StageGraph, stale: Mapping[str, Sequence[str]]) -> Table:
+def status_table(statuses: Iterable[StageStatus]) -> Table:
     """Lay out every stage with its reasons to run, or none."""
-    due = graph.downstream(stale)
     table = Table.grid(padding=(0, 2))
-    for name in graph.stages:
-        if name in stale:
-            table.add_row(Text(name, style="bold"), "stale", Text(_shortened(stale[name])))
-        elif name in due:
-            above = sorted(graph.parents[name] & due)
-            table.add_row(Text(name), "follows", Text(", ".join(above), style="dim"))
-        else:
-            table.add_row(Text(name, style="dim"), Text("up to date", style="dim"), "")
+    for status in statuses:
+        name, state = STATUS_STYLES[status.state]
+        reasons = Text(_shortened(status.reasons), style="" if status.state == "stale" else "dim")
+        table.add_row(Text(status.name, style=name), Text(status.state, style=state), reasons)
     return table
 
 

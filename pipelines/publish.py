@@ -16,7 +16,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -169,8 +169,8 @@ class LivePublisher:
             self._process.wait()
 
 
-Watch = Callable[[Store, str], None]
-"""Told of each run that is begun, by its id."""
+Watch = Callable[[Store, str, Sequence[str] | None], None]
+"""Told of each run that is begun, by its id, and which GPUs it has; None: not known."""
 
 
 class Follower:
@@ -183,6 +183,7 @@ class Follower:
         self._publisher: Publisher | None = None
         self._pipeline_id = ""
         self._runs: dict[Path, LiveRun] = {}
+        self._gpus: dict[Path, Sequence[str]] = {}
         self._offsets = {path: path.stat().st_size for path in self._spools()}
 
     def poll(self) -> None:
@@ -193,6 +194,9 @@ class Follower:
         """
         for path in self._spools():
             records, offset = follow_spool(path, self._offsets.get(path, 0))
+            named = [record["names"] for record in records if record["kind"] == "gpus"]
+            if named:
+                self._gpus[path] = named[-1]
             points = [spooled_point(record) for record in records if record["kind"] == "metrics"]
             if points:
                 with _sole_publisher(self._root):
@@ -217,7 +221,7 @@ class Follower:
             run = self._publisher.open_live(path.parent.name, live_key(path), self._pipeline_id)
             self._runs[path] = run
             if self._watch is not None:
-                self._watch(project_store(self._root), run.run_id)
+                self._watch(project_store(self._root), run.run_id, self._gpus.get(path))
         return self._runs[path]
 
     def _spools(self) -> Iterator[Path]:

@@ -250,6 +250,7 @@ def _served(policy: Path) -> ServedModel:
     return ServedModel(
         policy=policy,
         code=Path(serving.__file__),
+        packages=serving.packages(),
         signature=serving.signature(),
         input_example=serving.INPUT_EXAMPLE,
         requirements=serving.requirements(),

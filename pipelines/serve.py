@@ -31,6 +31,9 @@ QUIET = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
 }
 
+DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
+"""Where Prefect's server keeps what it knows; a file in the project, unless this names another."""
+
 Say = Callable[[str], None]
 
 
@@ -64,7 +67,7 @@ def serve(root: Path, ports: Ports, say: Say) -> None:
     added = {
         **{name: value for name, value in QUIET.items() if name not in os.environ},
         "PREFECT_API_URL": f"{prefect}/api",
-        "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{root / 'prefect.db'}",
+        DATABASE: os.environ.get(DATABASE, f"sqlite+aiosqlite:///{root / 'prefect.db'}"),
         "PREFECT_SERVER_UI_API_URL": f"{prefect}/api",
         "MLFLOW_TRACKING_URI": mlflow,
     }

@@ -1,32 +1,50 @@
-"""A policy as an MLflow model: this file is logged beside the weights and stands alone there.
+"""A policy as an MLflow model: this file is logged beside the weights, and goa with it.
 
-It needs plain transformers and nothing of goa, so that a model loads wherever its requirements
-are installed. ``predict`` takes texts and the parameters of :data:`DEFAULTS`.
+What is served is therefore written by the code of `goa generate`, as it was when the model was
+logged, wherever the model's requirements are installed: goa itself need not be. ``predict`` takes
+texts and the parameters of :data:`DEFAULTS`.
 """
 
-import json
 import logging
-import math
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature, set_model
 from mlflow.pyfunc import PythonModel
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
-DEFAULTS: dict[str, tuple[DataType, Any]] = {
-    "strategy": (DataType.string, "beam"),
-    "num_beams": (DataType.long, 4),
-    "length_penalty": (DataType.double, 1.0),
-    "max_tokens": (DataType.long, 128),
+import goa
+from goa.decoding.generation import generate
+from goa.decoding.settings import BeamSettings, GreedySettings
+from goa.errors import GoaError
+from goa.policies.compute import use_device
+from goa.policies.settings import ComputeSettings
+from goa.policies.storage import load_policy
+from goa.settings import validate
+
+STRATEGIES: dict[str, type[BeamSettings | GreedySettings]] = {
+    "beam": BeamSettings,
+    "greedy": GreedySettings,
 }
-"""Parameters of ``predict``: type and default, as in ``goa.decoding``."""
+_BEAM = BeamSettings(kind="beam")
+DEFAULTS: dict[str, tuple[DataType, Any]] = {
+    "strategy": (DataType.string, _BEAM.kind),
+    "num_beams": (DataType.long, _BEAM.num_beams),
+    "length_penalty": (DataType.double, _BEAM.length_penalty),
+    "max_tokens": (DataType.long, _BEAM.max_tokens),
+}
+"""Parameters of ``predict``: type and default."""
 INPUT_EXAMPLE = ["name [Alma] food [Thai] rating [high]"]
-PACKAGES = ("mlflow", "pandas", "safetensors", "tokenizers", "torch", "transformers")
-ROWS_PER_BATCH = 32
+PACKAGES = (
+    *("mlflow", "numpy", "pandas", "pydantic", "PyYAML", "safetensors", "tokenizers", "torch"),
+    "transformers",
+)
+SOURCES_PER_BATCH = 32
+"""As `goa generate` has it: the rounding of a batch is the same, too."""
 
 
 class ServedPolicy(PythonModel):  # type: ignore[misc]
@@ -34,27 +52,9 @@ class ServedPolicy(PythonModel):  # type: ignore[misc]
 
     def load_context(self, context: Any) -> None:
         """Load model and tokenizer: safetensors only, no code from elsewhere."""
-        import torch  # noqa: PLC0415 - whoever only logs the model does not need it
-        from transformers import (  # noqa: PLC0415
-            AutoConfig,
-            AutoModelForCausalLM,
-            AutoModelForSeq2SeqLM,
-            AutoTokenizer,
-            GenerationConfig,
-        )
-
         _refuse_unknown_params()
-        folder = context.artifacts["policy"]
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-        model = auto.from_pretrained(folder, use_safetensors=True, trust_remote_code=False)
-        prompt = Path(folder, "prompt.json")
-        self.prompt: dict[str, Any] = json.loads(prompt.read_text()) if prompt.exists() else {}
-        self.model = model.to(device).eval()
-        self.special = _special_tokens(model)
-        model.generation_config = GenerationConfig(**self.special)
+        device = use_device(ComputeSettings(), torch.get_num_threads())
+        self.policy = load_policy(Path(context.artifacts["policy"]), device)
 
     # The hint must be the data frame that MLflow hands over: any other replaces our signature.
     def predict(
@@ -65,67 +65,24 @@ class ServedPolicy(PythonModel):  # type: ignore[misc]
         Raises:
             MlflowException: a source or a parameter cannot be used.
         """
-        self._generation_config(params or {})  # before anything is computed
         sources = [str(source) for source in model_input.iloc[:, 0]]
         texts: list[str] = []
-        for start in range(0, len(sources), ROWS_PER_BATCH):
-            batch = self._encode(sources[start : start + ROWS_PER_BATCH])
-            width = batch["input_ids"].shape[1] if self.prompt else 0
-            config = self._generation_config(params or {}, width)
-            written = self.model.generate(**batch, generation_config=config)[:, width:]
-            texts += self.tokenizer.batch_decode(
-                written, skip_special_tokens=True, clean_up_tokenization_spaces=False
-            )
-        return [text.strip() for text in texts]
+        try:
+            strategy = _strategy(params or {})
+            for start in range(0, len(sources), SOURCES_PER_BATCH):
+                batch = sources[start : start + SOURCES_PER_BATCH]
+                tokens = self.policy.tokenize_sources(batch)
+                # Nothing is drawn: neither seed nor names of sources matter.
+                written = generate(self.policy, tokens, strategy, seed=0, keys=batch)
+                texts += [candidates[0] for candidates in written.texts]
+        except GoaError as error:
+            raise _refusal(str(error)) from None
+        return texts
 
-    def _encode(self, sources: list[str]) -> Any:
-        special = True
-        if self.prompt:
-            special = not self.prompt["chat"]
-            self.tokenizer.padding_side = "left"
-            self.tokenizer.pad_token = self.tokenizer.pad_token or self.tokenizer.eos_token
-            sources = [self._fill(source) for source in sources]
-        batch = self.tokenizer(
-            sources,
-            add_special_tokens=special,
-            padding=True,
-            return_tensors="pt",
-            return_token_type_ids=False,
-        )
-        longest = batch["input_ids"].shape[1]
-        most = self._max_positions - 1 if self.prompt else self._max_positions
-        if longest > most:
-            raise _refusal(f"a source of {longest} tokens; this model reads {most} at most")
-        return batch.to(self.model.device)
 
-    def _fill(self, source: str) -> str:
-        """Make the prompt of a decoder-only model, as ``goa.policies.prompt`` does."""
-        text: str = self.prompt["template"].replace("{source}", source)
-        if not self.prompt["chat"]:
-            return text
-        messages = [{"role": "user", "content": text}]
-        if self.prompt["system"] is not None:
-            messages.insert(0, {"role": "system", "content": self.prompt["system"]})
-        filled = self.tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True
-        )
-        return str(filled)
-
-    @property
-    def _max_positions(self) -> float:
-        return getattr(self.model.config, "max_position_embeddings", None) or math.inf
-
-    def _generation_config(self, params: dict[str, Any], num_leading: int = 0) -> Any:
-        from transformers import GenerationConfig  # noqa: PLC0415
-
-        given = _checked(params)
-        return GenerationConfig(
-            **self.special,
-            num_beams=given["num_beams"] if given["strategy"] == "beam" else 1,
-            length_penalty=given["length_penalty"],
-            max_new_tokens=min(given["max_tokens"], self._max_positions - num_leading),
-            do_sample=False,
-        )
+def packages() -> tuple[Path, ...]:
+    """Name the folders of code that a served model needs beside this file."""
+    return (Path(goa.__file__).parent,)
 
 
 def signature() -> ModelSignature:
@@ -145,22 +102,17 @@ def requirements() -> tuple[str, ...]:
     return tuple(f"{name}=={version}" for name, version in versions.items())
 
 
-def _special_tokens(model: Any) -> dict[str, Any]:
-    """Take the special tokens, and nothing else, from what a checkpoint says about decoding."""
-    names = ("decoder_start_token_id", "eos_token_id", "pad_token_id")
-    return {name: getattr(model.generation_config, name) for name in names}
-
-
-def _checked(params: dict[str, Any]) -> dict[str, Any]:
+def _strategy(params: dict[str, Any]) -> BeamSettings | GreedySettings:
     """Fill in the defaults and refuse what cannot be used."""
     if unknown := params.keys() - DEFAULTS.keys():
         raise _refusal(f"unknown parameter {min(unknown)!r}; known: {', '.join(DEFAULTS)}")
     given = {name: params.get(name, default) for name, (_, default) in DEFAULTS.items()}
-    if given["strategy"] not in ("greedy", "beam"):
-        raise _refusal(f"strategy {given['strategy']!r} is none of greedy, beam")
-    if given["num_beams"] < 1 or given["max_tokens"] < 1:
-        raise _refusal("num_beams and max_tokens are 1 or more")
-    return given
+    kind = given.pop("strategy")
+    if kind not in STRATEGIES:
+        raise _refusal(f"strategy {kind!r} is none of {', '.join(STRATEGIES)}")
+    settings = STRATEGIES[kind]
+    used = {name: value for name, value in given.items() if name in settings.model_fields}
+    return validate(settings, {"kind": kind, **used}, "params")
 
 
 def _refuse_unknown_params() -> None:

@@ -89,6 +89,9 @@ def open_stage(name: str) -> Iterator[Stage]:
             yield Stage(name=name, made_of=parts, spool=spool, progress=Progress(spool, quiet=True))
             return
         spool = Spool(STATE / "spool" / name / f"{key}.jsonl")
+        if "CUDA_VISIBLE_DEVICES" in os.environ:
+            named = os.environ["CUDA_VISIBLE_DEVICES"]
+            spool.event("gpus", names=named.split(",") if named else [])
         done = STATE / "done" / name
         _remove(done)
         stage = Stage(name=name, made_of=parts, spool=spool, progress=Progress(spool))

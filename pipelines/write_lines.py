@@ -20,7 +20,6 @@ from goa.decoding.generation import Candidates
 from goa.errors import DataError, PolicyError, SettingsError
 from goa.policies.policy import Policy
 from goa.tracking.progress import SpeedColumn
-from pipelines.decoding import read_batch
 from pipelines.writer import Writer
 
 
@@ -118,7 +117,7 @@ def _culprit(policy: Policy, batch: Sequence[Source]) -> DataError | None:
     """Find the first source that a policy cannot read."""
     for source in batch:
         try:
-            policy.room(read_batch(policy, [source.example]))
+            policy.room(policy.tokenize_sources([source.example.source]))
         except PolicyError as error:
             return DataError(f"{source.where}: {error}")
     return None

@@ -94,14 +94,20 @@ def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Server]:
-    """Serve a PostgreSQL whose database ``mlflow`` is ready for MLflow."""
+    """Serve a PostgreSQL without databases; where none is installed, skip."""
     try:
         with running_server() as server:
-            server.execute("CREATE DATABASE mlflow")
-            connect(Store(uri=server.uri("mlflow"), experiment="migrations", artifacts=None))
             yield server
     except NoServerError as reason:
         pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session")
+def mlflow_in_postgresql(postgresql: Server) -> str:
+    """Name a database of PostgreSQL whose slow migrations have been done."""
+    uri = postgresql.new_database()
+    connect(Store(uri=uri, experiment="migrations", artifacts=None))
+    return uri
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -114,7 +120,6 @@ def any_store(
     if request.param == "sqlite":
         shutil.copy(request.getfixturevalue("migrated_database"), tmp_path / "mlflow.db")
     else:
-        server: Server = request.getfixturevalue("postgresql")
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri("mlflow"))
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", request.getfixturevalue("mlflow_in_postgresql"))
         monkeypatch.chdir(tmp_path)  # where MLflow puts files, without a server that decides
     return find_store(tmp_path, experiment)

@@ -4,7 +4,6 @@ import contextlib
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -12,13 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines import supervise
+from tests.services import HOST, START_SECONDS, free_port, running
 
-START_SECONDS = 60.0
 USER = "nobody"
 """Who the server is when the tests are root: PostgreSQL refuses to be root itself."""
 OPTIONS = {
-    "listen_addresses": "127.0.0.1",
+    "listen_addresses": HOST,
     "unix_socket_directories": "",
     "fsync": "off",
     "synchronous_commit": "off",
@@ -37,15 +35,17 @@ class Server:
     port: int
     password: str
 
-    def uri(self, database: str) -> str:
-        """Name a database as SQLAlchemy does."""
-        return f"postgresql+psycopg://goa:{self.password}@127.0.0.1:{self.port}/{database}"
+    def new_database(self, driver: str = "psycopg") -> str:
+        """Make an empty database, and name it as SQLAlchemy does."""
+        database = f"test_{secrets.token_hex(6)}"
+        self.execute(f"CREATE DATABASE {database}")
+        return f"postgresql+{driver}://goa:{self.password}@{HOST}:{self.port}/{database}"
 
     def execute(self, statement: str) -> None:
         """Run a statement outside of any transaction."""
         import psycopg  # noqa: PLC0415
 
-        conninfo = f"host=127.0.0.1 port={self.port} user=goa dbname=postgres"
+        conninfo = f"host={HOST} port={self.port} user=goa dbname=postgres"
         with psycopg.connect(conninfo, password=self.password, autocommit=True) as connection:
             connection.execute(statement.encode())
 
@@ -62,9 +62,9 @@ def running_server() -> Iterator[Server]:
         import psycopg  # noqa: PLC0415
     except ImportError as error:
         raise NoServerError(f"no driver: {error}; pip install 'goa[postgres]'") from None
-    # Not among pytest's folders: those are closed to everybody else.
-    folder = Path(tempfile.mkdtemp(prefix="goa-postgresql-"))
-    server = Server(port=_free_port(), password=secrets.token_hex(8))
+    # Not among pytest's folders, wherever a test has temporary files: those are closed to others.
+    folder = Path(tempfile.mkdtemp(prefix="goa-postgresql-", dir="/tmp"))
+    server = Server(port=free_port(), password=secrets.token_hex(8))
     (folder / "password").write_text(server.password)
     if os.geteuid() == 0:
         for path in (folder, folder / "password"):
@@ -77,7 +77,7 @@ def running_server() -> Iterator[Server]:
         password = f"--pwfile={folder / 'password'}"
         _run([str(binaries / "initdb"), *made, password, "--no-sync"])
         argv = [str(binaries / "postgres"), f"-D{data}", f"-p{server.port}", *settings]
-        with _supervised(argv, folder / "log"):
+        with running(_unprivileged(argv), folder / "log"):
             try:
                 _wait(server, folder / "log", psycopg.OperationalError)
                 yield server
@@ -112,25 +112,6 @@ def _run(argv: Sequence[str]) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@contextlib.contextmanager
-def _supervised(argv: Sequence[str], log: Path) -> Iterator[None]:
-    """Run the server so that it ends even if these tests are killed."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            supervise.command(_unprivileged(argv), grace=5),
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=output,
-            cwd="/",
-        )
-    try:
-        yield
-    finally:
-        assert process.stdin is not None
-        process.stdin.close()
-        process.wait(30)
-
-
 def _wait(server: Server, log: Path, refusal: type[Exception]) -> None:
     deadline = time.monotonic() + START_SECONDS
     while True:
@@ -139,9 +120,3 @@ def _wait(server: Server, log: Path, refusal: type[Exception]) -> None:
         except refusal:
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.1)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

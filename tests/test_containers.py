@@ -116,6 +116,23 @@ def test_every_service_has_a_health_check(compose: dict[str, Any]) -> None:
     assert checked == {"postgres", "s3", "mlflow", "prefect", "worker"}
 
 
+def test_mlflow_is_asked_by_the_name_that_its_clients_use_and_by_a_real_call(
+    compose: dict[str, Any],
+) -> None:
+    address = compose["services"]["worker"]["environment"]["MLFLOW_TRACKING_URI"]
+    mlflow = compose["services"]["mlflow"]
+    # /health answers although MLflow refuses every client for its Host header.
+    assert f"{address}/api/" in mlflow["healthcheck"]["test"][-1]
+    allowed = mlflow["environment"]["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
+    assert address.removeprefix("http://") in allowed
+
+
+def test_mlflow_runs_as_one_small_process(compose: dict[str, Any]) -> None:
+    mlflow = compose["services"]["mlflow"]
+    assert "--workers 1" in mlflow["command"][-1]
+    assert mlflow["environment"]["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
+
+
 def test_no_secret_is_written_down_or_has_a_default(compose: dict[str, Any]) -> None:
     values = [
         value

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from transformers import GenerationConfig
 
 from goa.decoding.drawing import draw, truncate, uniforms
@@ -77,7 +78,7 @@ def _decode(
     if room is not None:
         limits = limits.minimum(room)
     if isinstance(strategy, BeamSettings):
-        return _beam(policy, sources, strategy, int(limits.min()))
+        return _beams(policy, sources, strategy, limits)
     choose: Choose = greedy_choice
     if isinstance(strategy, SampleSettings):
         # As wide as the settings have it: the room that a batch has would move the later draws.
@@ -109,6 +110,37 @@ def _after(prefixes: Tokens, num_candidates: int, choose: Choose) -> Choose:
         return torch.where(mask[rows, step], ids[rows, step], chosen)
 
     return choose_after
+
+
+def _beams(policy: Policy, sources: Tokens, strategy: BeamSettings, limits: Tensor) -> Decoded:
+    """Write sources with different limits apart: how far one may go is no other's matter."""
+    found = sorted(set(limits.tolist()))
+    if len(found) == 1:
+        return _beam(policy, sources, strategy, found[0])
+    parts = []
+    for limit in found:
+        rows = (limits == limit).nonzero().squeeze(1)
+        parts.append(_beam(policy, sources[rows], strategy, limit))
+    # [B, K] as the sources came; the parts have theirs by their limits.
+    order = limits.argsort(stable=True).argsort()
+    return _stacked(parts, policy.pad_id, order, strategy.num_candidates)
+
+
+def _stacked(parts: Sequence[Decoded], pad_id: int, order: Tensor, num_candidates: int) -> Decoded:
+    """Lay parts out as one, as wide as the widest, and their sources in an order, [B]."""
+    width = max(part.tokens.shape[1] for part in parts)
+    kept = torch.arange(num_candidates, device=order.device)
+    rows = (order.unsqueeze(1) * num_candidates + kept).flatten()
+
+    def stack(values: Sequence[Tensor], filler: float) -> Tensor:
+        padded = [pad(each, (0, width - each.shape[1]), value=filler) for each in values]
+        return torch.cat(padded)[rows]
+
+    return Decoded(
+        tokens=stack([part.tokens for part in parts], pad_id),
+        mask=stack([part.mask for part in parts], False),
+        log_probs=stack([part.log_probs for part in parts], 0.0),
+    )
 
 
 @torch.no_grad()

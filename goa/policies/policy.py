@@ -98,9 +98,16 @@ class Policy(ABC):
         """Tokenize B sources and lay them out as a batch, [B, S].
 
         Raises:
-            PolicyError: a source is longer than the model's positions.
+            PolicyError: a source is longer than the model's positions, or comes to no token at
+                all, after which none follows.
         """
-        return self.pad_sources(self.source_ids(texts))
+        rows = self.source_ids(texts)
+        if not all(rows):
+            raise PolicyError(
+                "an empty source, and a prompt that adds nothing to it, leave a decoder-only model "
+                "nothing to write on from; give policy.prompt.template words of its own"
+            )
+        return self.pad_sources(rows)
 
     @property
     @abstractmethod

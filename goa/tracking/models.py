@@ -66,6 +66,7 @@ def _upload(client: Any, logged: Any, model: ServedModel) -> None:
         save_model(
             folder,
             python_model=str(model.code),
+            code_paths=[str(package) for package in model.packages] or None,
             artifacts={ARTIFACT: str(empty)},
             signature=model.signature,
             input_example=model.input_example,

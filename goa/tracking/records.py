@@ -13,7 +13,9 @@ class ServedModel:
     policy: Path
     """Folder of a model and its tokenizer."""
     code: Path
-    """Python file, complete in itself, that calls ``mlflow.models.set_model``."""
+    """Python file that calls ``mlflow.models.set_model``."""
+    packages: tuple[Path, ...] = ()
+    """Folders of Python packages that it imports and pip does not know; they go with the model."""
     signature: Any
     """The ``mlflow.models.ModelSignature`` of its inputs, outputs and parameters."""
     input_example: list[str]

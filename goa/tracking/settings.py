@@ -14,5 +14,5 @@ class TrackingSettings(Settings):
     experiment: str = Field("goa", min_length=1, max_length=500)
     """The MLflow experiment that all runs of this project are in."""
     system_metrics: bool = True
-    """Record processor, memory, disk, network and GPUs of the machine while a stage trains; GPUs
-    where nvidia-ml-py is installed, all of them."""
+    """Record processor, memory, disk and network of the machine while a stage trains, and the GPUs
+    that the stage was given, where nvidia-ml-py is installed; every 10 seconds."""

@@ -99,16 +99,25 @@ def publish(
         _say_published(summary)
 
 
-@commands.command(epilog="Example: [bold]goa status[/bold]")
-def status() -> None:
+@commands.command(epilog="Example: [bold]goa status --json | jq -r .[].state[/bold]")
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
+) -> None:
     """List the stages of dvc.yaml: up to date, or stale and why."""
+    import dataclasses
+    import json
+
     from rich.console import Console
 
     from pipelines.display import status_table
     from pipelines.graph import read_graph, stale_stages
+    from pipelines.status import all_statuses
 
-    graph = read_graph(ROOT)
-    Console().print(status_table(graph, stale_stages(ROOT)))
+    found = all_statuses(read_graph(ROOT), stale_stages(ROOT))
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(each) for each in found]))
+    else:
+        Console().print(status_table(found))
 
 
 def _run(targets: list[str], slots: int) -> "RunOutcome":

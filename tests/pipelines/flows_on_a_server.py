@@ -1,4 +1,4 @@
-"""The Prefect flow on a real, temporary Prefect server: what the locked versions can do."""
+"""The Prefect flow on the server that PREFECT_API_URL names, all of whose runs are ours."""
 
 import asyncio
 import contextlib
@@ -15,8 +15,6 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.client.schemas.sorting import ArtifactSort
-from prefect.settings import PREFECT_HOME, temporary_settings
-from prefect.testing.utilities import prefect_test_harness
 
 from goa.errors import PipelineError
 from goa.tracking.spool import Spool
@@ -30,14 +28,6 @@ pytestmark = [
     # Prefect's client leaves connections to its server for the garbage collector to close.
     pytest.mark.filterwarnings("ignore:unclosed <socket.*127.0.0.1:ResourceWarning"),
 ]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Run a Prefect server with a database of its own."""
-    home = tmp_path_factory.mktemp("prefect")
-    with temporary_settings({PREFECT_HOME: home}), prefect_test_harness(120):
-        yield
 
 
 @pytest.fixture(autouse=True)

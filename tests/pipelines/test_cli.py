@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import json
 import os
 import signal
 import subprocess
@@ -236,6 +237,21 @@ def test_status_lists_what_is_stale(here) -> None:
         ["train@a", "stale"],
         ["train@b", "stale"],
         ["compare", "stale"],
+    ]
+
+
+def test_the_status_can_be_read_by_a_program(here) -> None:
+    assert goa("run", "train", "--no-publish").exit_code == 0
+    here.change("evaluators.b.kind", "chrf")
+    assert json.loads(goa("status", "--json").stdout) == [
+        {"name": "prepare", "state": "up to date", "reasons": []},
+        {"name": "train@a", "state": "up to date", "reasons": []},
+        {
+            "name": "train@b",
+            "state": "stale",
+            "reasons": ["params.yaml: evaluators.b modified"],
+        },
+        {"name": "compare", "state": "stale", "reasons": ["never run"]},
     ]
 
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from goa.tracking.spool import Spool
 from pipelines.display import Board, EventLines, Gauge, clock, show_run, status_table
 from pipelines.execution import StageState
-from pipelines.graph import StageDefinition, StageGraph
+from pipelines.status import StageStatus
 
 RUNNING, DONE, WAITING = StageState.RUNNING, StageState.DONE, StageState.WAITING
 
@@ -176,17 +176,17 @@ def test_a_torn_line_is_read_when_it_is_whole(tmp_path) -> None:
     assert gauge.last["done"] == 2
 
 
-def test_the_status_names_reasons_and_what_follows() -> None:
-    stages = {
-        name: StageDefinition(name=name, cmd="", dependencies=(), params={}, outputs=())
-        for name in ("prepare", "pretrain", "compare")
-    }
-    parents = {"prepare": frozenset[str](), "pretrain": frozenset({"prepare"})}
-    graph = StageGraph(stages=stages, parents={**parents, "compare": frozenset({"pretrain"})})
+def test_the_status_names_the_first_reasons() -> None:
+    reasons = ("raw.txt modified", "b modified", "c modified", "d modified", "e modified")
+    statuses = [
+        StageStatus(name="prepare", state="up to date", reasons=()),
+        StageStatus(name="pretrain", state="stale", reasons=reasons),
+        StageStatus(name="compare", state="follows", reasons=("pretrain",)),
+    ]
     console = Console(file=io.StringIO(), width=120)
-    console.print(status_table(graph, {"pretrain": ("params.yaml: seed modified",)}))
+    console.print(status_table(statuses))
     assert [" ".join(line.split()) for line in text(console).splitlines()] == [
         "prepare up to date",
-        "pretrain stale params.yaml: seed modified",
+        "pretrain stale raw.txt modified, b modified, c modified and 2 more",
         "compare follows pretrain",
     ]

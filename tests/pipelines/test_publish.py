@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -387,14 +387,17 @@ def test_a_running_stage_is_followed_and_then_completed(project: Project) -> Non
 
 
 def test_the_machine_is_watched_once_for_each_run(project: Project) -> None:
-    watched: list[tuple[str, str]] = []
-    follower = Follower(project.root, "monday", lambda store, run: watched.append((store.uri, run)))
+    watched: list[tuple[str, str, Sequence[str] | None]] = []
+    follower = Follower(
+        project.root, "monday", lambda store, run, gpus: watched.append((store.uri, run, gpus))
+    )
     spool = project.spool()
+    spool.event("gpus", names=["2"])
     for step in range(3):
         spool.metrics(step, {"loss": 5.0})
         follower.poll()
     run = project.runs()["pretrain"].info.run_id
-    assert watched == [(project_store(project.root).uri, run)]
+    assert watched == [(project_store(project.root).uri, run, ["2"])]
 
 
 def test_the_load_of_the_machine_is_recorded_while_a_stage_trains(

@@ -14,6 +14,7 @@ import pytest
 
 from goa.errors import PipelineError
 from pipelines.execution import StageError, StageState, Workplace, run_stage
+from pipelines.graph import stale_stages
 from pipelines.locks import only_run, try_lock
 from pipelines.runner import RunOutcome, run_graph
 from tests.pipelines.conftest import alive
@@ -21,6 +22,8 @@ from tests.pipelines.conftest import alive
 # dvc still uses what pygtrie deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
 
+LARGE_MIB = 2048
+"""DVC takes longer to store four such files at once than it waits for its lock by itself."""
 DONE, CACHED, FRESH = StageState.DONE, StageState.CACHED, StageState.FRESH
 
 
@@ -78,6 +81,23 @@ def test_independent_stages_run_side_by_side(toy) -> None:
         return DONE
 
     assert not run(toy, execute=execute).failures
+
+
+@pytest.mark.long
+def test_stages_with_large_outputs_are_all_committed_and_none_is_run_again(toy) -> None:
+    names = ["train@a", "train@b", "train@c", "train@d"]
+    toy.change("evaluators", {name[-1]: {"kind": name} for name in names})
+    for name in names:
+        toy.tell(name, f"bulky {LARGE_MIB}")
+    try:
+        outcome = run(toy, "train", slots=4)
+        assert [outcome.states[name] for name in names] == [DONE] * 4
+        assert [toy.events().count((name, "start")) for name in names] == [1] * 4
+        sizes = [toy.lock()["stages"][name]["outs"][0]["size"] for name in names]
+        assert min(sizes) > LARGE_MIB << 20
+        assert set(stale_stages(toy.root)) == {"compare"}
+    finally:
+        shutil.rmtree(toy.root)  # pytest would keep 16 GiB
 
 
 def test_slots_limit_how_many_run_at_once(toy) -> None:
@@ -194,6 +214,23 @@ def test_killing_the_runner_leaves_no_process_of_the_stage(toy) -> None:
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert eventually(lambda: running(toy.root / "prepare.pids") == [])
+
+
+def test_killing_dvc_leaves_no_process_of_the_stage(toy) -> None:
+    with start_hanging(toy) as process:
+        trainer, child = running(toy.root / "prepare.pids")
+        os.kill(dvc_process(trainer), signal.SIGKILL)
+        assert eventually(lambda: running(toy.root / "prepare.pids") == [])
+        process.wait(20)
+    assert child != trainer
+    assert toy.events() == [("prepare", "start")]
+
+
+def dvc_process(process: int) -> int:
+    """Find the DVC that a stage's process was started by; a shell may stand between."""
+    while "dvc" not in Path(f"/proc/{process}/cmdline").read_text().split("\0"):
+        process = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+    return process
 
 
 @pytest.mark.long

@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,7 +21,10 @@ from typing import Any
 import pytest
 import yaml
 
+from pipelines.serve import DATABASE
 from tests.pipelines.conftest import Toy, alive
+from tests.postgresql import Server
+from tests.services import free_port
 
 pytestmark = pytest.mark.long
 ROOT = Path(__file__).parents[2]
@@ -85,15 +87,18 @@ def wait_until(true: Callable[[], bool], seconds: float) -> None:
         time.sleep(0.5)
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+@pytest.fixture
+def database(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Give the setting of Prefect's database: none, or, for a test that asks, PostgreSQL's."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return {}
+    server: Server = request.getfixturevalue("postgresql")
+    return {DATABASE: server.new_database("asyncpg")}
 
 
 @pytest.fixture
 def machine(
-    committed_toy: Toy, tmp_path: Path, request: pytest.FixtureRequest
+    committed_toy: Toy, tmp_path: Path, database: dict[str, str], request: pytest.FixtureRequest
 ) -> Iterator[Machine]:
     deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text())
     far = deployments["deployments"][-1]  # the branches, where a test starts workers for them
@@ -105,6 +110,7 @@ def machine(
     prefect, mlflow = free_port(), free_port()
     environment = {
         **os.environ,
+        **database,
         "PYTHONPATH": str(ROOT),
         "TOY": str(committed_toy.root),
         "GOA_HOME": str(tmp_path / "home"),
@@ -130,6 +136,7 @@ def machine(
         serving.wait(60)
     assert (tmp_path / "serve.txt").read_text().endswith("go on from here\n")
     assert len(processes) > 5
+    assert (committed_toy.root / "prefect.db").exists() == (not database)
     wait_until(lambda: not any(map(alive, processes)), 30)
 
 
@@ -164,6 +171,7 @@ def descendants(process: int) -> set[int]:
     return found
 
 
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 def test_a_run_starts_by_itself_and_leaves_the_users_folder_alone(machine: Machine) -> None:
     git = ["git", "status", "--porcelain", "--untracked-files=all"]
     before = subprocess.check_output(git, cwd=machine.toy.root)

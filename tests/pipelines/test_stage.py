@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from goa.errors import DataError
+from goa.tracking.spool import read_spool
 from pipelines.stage import Stage, open_stage
 
 DVC_YAML = """
@@ -62,6 +63,20 @@ def test_a_stage_that_fails_half_way_leaves_the_output_as_it_was(project: Path) 
         assert not temporary.exists()
         temporary.write_text("whole")
     assert Path("out/one").read_text() == "whole"
+
+
+@pytest.mark.parametrize(
+    ("visible", "names"), [("1,GPU-f", ["1", "GPU-f"]), ("", []), (None, None)]
+)
+def test_a_stage_says_which_gpus_it_was_given(
+    project: Path, monkeypatch: pytest.MonkeyPatch, visible: str | None, names: list[str] | None
+) -> None:
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    with open_stage("one") as stage:
+        pass
+    said = [record for record in read_spool(stage.spool.path) if record["kind"] == "gpus"]
+    assert [record["names"] for record in said] == ([] if names is None else [names])
 
 
 @pytest.mark.parametrize(

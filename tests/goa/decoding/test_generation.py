@@ -102,6 +102,25 @@ def test_a_source_gets_the_same_candidates_in_any_batch(
     assert reordered.texts == (together.texts[4], together.texts[2])
 
 
+def test_beams_of_a_source_are_as_long_as_its_own_prompt_lets_them_in_any_batch(
+    make_policy: Callable[..., Policy],
+) -> None:
+    policy = make_policy("llama")
+    texts = [SENTENCES[0], " ".join(SENTENCES[:2]), SENTENCES[4], " ".join(SENTENCES[3:])]
+    strategy = BeamSettings(kind="beam", num_beams=3, num_candidates=2, max_tokens=99)
+    together = generate(policy, policy.tokenize_sources(texts), strategy, 0, texts)
+    room = policy.room(policy.tokenize_sources(texts))
+    assert room is not None
+    assert len(room.unique()) > 2
+    for place, text in enumerate(texts):
+        alone = generate(policy, policy.tokenize_sources([text]), strategy, 0, [text])
+        width = alone.tokens.shape[-1]
+        assert together.texts[place] == alone.texts[0]
+        assert torch.equal(together.tokens[place, :, :width], alone.tokens[0])
+        assert not together.mask[place, :, width:].any()
+        torch.testing.assert_close(together.log_probs[place, :, :width], alone.log_probs[0])
+
+
 def test_another_seed_gives_other_candidates(ending_policy: Callable[[str], Policy]) -> None:
     policy = ending_policy("marian")
     one, two = (run(policy, STRATEGIES[1], [0, 1], seed=seed) for seed in (1, 2))

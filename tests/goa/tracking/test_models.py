@@ -1,5 +1,6 @@
 """Tests of logging models."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,24 @@ def test_a_logged_model_is_the_runs_output_and_loads(
     loaded = mlflow.pyfunc.load_model(logged.artifact_location)
     assert loaded.predict(["a"]) == ["w" * 100_000]
     assert loaded.metadata.model_size_bytes > 100_000
+
+
+def test_a_package_that_the_code_imports_goes_with_the_model(
+    connection: Connection, model: ServedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "carried_along"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "inner.py").write_text("SAID = 'said'")
+    model.code.write_text("import carried_along.inner\n" + CODE)
+    monkeypatch.syspath_prepend(tmp_path)
+    run = connection.client.create_run(connection.experiment_id)
+
+    log_model(connection, run, replace(model, packages=(package,)), {})
+
+    location = _only_model(connection, run).artifact_location
+    kept = mlflow.artifacts.download_artifacts(f"{location}/code/carried_along/inner.py")
+    assert Path(kept).read_text() == "SAID = 'said'"
 
 
 def test_logging_again_adds_nothing(connection: Connection, model: ServedModel) -> None:

@@ -2,6 +2,7 @@
 
 fail: ends with exit code 3. wait: ends when the file is gone. hang: never ends, with a child.
 abandon: its DVC is killed when the work is done and marked as done by the words that follow.
+bulky: its output has so many MiB more as the word that follows says, and no holes.
 Where the environment names a folder TOY, control and traces are there, for clones that come and go.
 """
 
@@ -37,7 +38,10 @@ def main() -> None:
     for part in key.split("."):
         value = value[part]
     Path(output).parent.mkdir(parents=True, exist_ok=True)
-    Path(output).write_text(f"{value}\n")
+    with Path(output).open("wb") as file:
+        file.write(f"{value}\n".encode())
+        for _ in range(int(words[0]) if command == "bulky" else 0):
+            file.write(os.urandom(1 << 20))
     note(stage, "end")
     if command == "abandon":
         control.unlink()
