@@ -6,6 +6,7 @@ flows_on_a_server.py must not share one with the tests of publishing.
 
 import asyncio
 import contextlib
+import logging
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -18,8 +19,9 @@ from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 
 from goa.errors import PipelineError
 from pipelines import flows, schedule
-from pipelines.execution import Workplace
+from pipelines.execution import StageState, Workplace
 from pipelines.graph import StageDefinition
+from pipelines.runner import RunOutcome
 
 
 def test_a_flow_runs_stages_on_a_real_prefect_server() -> None:
@@ -86,6 +88,51 @@ def test_without_a_limit_or_a_device_no_slot_is_taken(monkeypatch: pytest.Monkey
 def test_a_limit_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(PipelineError, match="prefect gcl create nonesuch"):
         hold(monkeypatch, "train", {"compute.device": "auto"}, "nonesuch")
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """Note what a flow asks of the runner and what it shows; no stage is run."""
+    noted: list[tuple[Any, ...]] = []
+
+    async def run_graph(targets: Any, slots: int, listen: Any, **options: Any) -> RunOutcome:
+        del options["execute"]
+        noted.append(("run", targets, slots, options))
+        for state in (StageState.WAITING, StageState.RUNNING, StageState.DONE):
+            listen("a", state)
+        failures = ("b: failed",) if "b" in targets else ()
+        return RunOutcome(states={"a": StageState.DONE}, failures=failures)
+
+    async def show_stages(states: Any, seconds: Any) -> None:
+        assert seconds["a"] < 1  # between running and done, not since the clock began
+        noted.append(("stages", states))
+
+    async def show_results(root: Path) -> None:
+        noted.append(("results", root))
+
+    monkeypatch.setattr(flows, "get_run_logger", lambda: logging.getLogger("test"))
+    for stand_in in (run_graph, show_stages, show_results):
+        monkeypatch.setattr(flows, stand_in.__name__, stand_in)
+    return noted
+
+
+def test_a_flow_hands_on_what_it_is_told_and_shows_what_came_of_it(
+    shown: list[tuple[Any, ...]],
+) -> None:
+    found = asyncio.run(flows.reproduce.fn(["a"], 3, Path("there"), None, True))
+    assert found == {"a": "done"}
+    assert shown == [
+        ("run", ["a"], 3, {"root": Path("there"), "pull": True}),
+        ("stages", {"a": "done"}),
+        ("results", Path("there")),
+    ]
+
+
+def test_a_flow_that_fails_shows_its_stages_and_no_results(shown: list[tuple[Any, ...]]) -> None:
+    with pytest.raises(PipelineError, match="^b: failed$"):
+        asyncio.run(flows.reproduce.fn(["b"], 1))
+    assert [each[0] for each in shown] == ["run", "stages"]
+    assert shown[0][-1] == {"root": Path(), "pull": False}
 
 
 def test_prefect_keeps_no_results_of_its_own() -> None:
