@@ -183,15 +183,19 @@ def _fetch(repository: str, mirror: Path) -> None:
         if mirror.exists():
             done = _git("fetch", "--quiet", "--prune", folder=mirror)
         else:
-            arguments = ("clone", "--quiet", "--mirror", _address(repository), str(mirror))
+            unfinished = mirror.with_suffix(".unfinished")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            arguments = ("clone", "--quiet", "--mirror", _address(repository), str(unfinished))
             done = _git(*arguments, folder=mirror.parent)
+            if done.returncode == 0:
+                unfinished.rename(mirror)
     if done.returncode != 0:
         raise UnreachableError(f"{repository}: cannot be cloned with git: {done.stderr.strip()}")
 
 
 def _make(source: Source, sha: str, root: Path) -> None:
     """Make a clone, whole or not at all."""
-    unfinished = root.with_suffix(".unfinished")
+    unfinished = root.with_name(f"{root.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     address, mirror = _address(source.repository), _mirror_path(source.repository)
     for arguments in (
@@ -208,7 +212,7 @@ def _make(source: Source, sha: str, root: Path) -> None:
     cache = home() / "cache" / f"{_name(source.repository)}-{_digest(address)}"
     dvc(unfinished, "config", "--local", "cache.dir", str(cache))
     if source.remote:
-        dvc(unfinished, "remote", "add", "--local", "--force", "--default", "given", source.remote)
+        dvc(unfinished, "remote", "add", "--local", "--default", "given", source.remote)
     edit_params(unfinished / "params.yaml", source.overrides, source.evaluators)
     unfinished.rename(root)
 
@@ -231,7 +235,7 @@ def _has_remote(root: Path) -> bool:
 @contextlib.contextmanager
 def _held(root: Path) -> Iterator[None]:
     root.parent.mkdir(parents=True, exist_ok=True)
-    lock = try_lock(root.with_suffix(".lock"))
+    lock = try_lock(root.with_name(f"{root.name}.lock"))  # a project's name may have a dot
     if lock is None:
         raise BusyError(f"{root}: another run works there; it does the very same")
     try:

@@ -68,7 +68,8 @@ async def nightly(
         promote: whether the winner of each run may become the champion.
 
     Raises:
-        PipelineError: no tracking server is named, or a stage failed.
+        PipelineError: no tracking server is named, or stages failed; the other seeds' runs came
+            to their end.
     """
     if not os.environ.get(TRACKING):
         raise PipelineError(
@@ -85,9 +86,14 @@ async def nightly(
         async with free:
             return await _one_run(one, slots, limit, elsewhere, promote=promote)
 
-    runs = await asyncio.gather(*(run(added) for added in additions or [()]))
-    await acreate_table_artifact([*runs], key="runs", description="What was run, and where it is.")
-    return [*runs]
+    ends = await asyncio.gather(
+        *(run(added) for added in additions or [()]), return_exceptions=True
+    )
+    runs = [end for end in ends if not isinstance(end, BaseException)]
+    if runs:
+        await acreate_table_artifact(runs, key="runs", description="What was run, where it is.")
+    _raise_all([end for end in ends if isinstance(end, BaseException)])
+    return runs
 
 
 @flow(name="promotion", validate_parameters=True)
@@ -140,6 +146,15 @@ async def promote_task(clone: Clone, limit: str | None) -> str:
         raise PipelineError(said)
     get_run_logger().info("%s", said)
     return said.splitlines()[-1] if said else ""
+
+
+def _raise_all(errors: Sequence[BaseException]) -> None:
+    """Raise what went wrong: all messages at once, but what nobody foresaw as it is."""
+    for error in errors:
+        if not isinstance(error, PipelineError):
+            raise error
+    if errors:
+        raise PipelineError("\n".join(map(str, errors)))
 
 
 async def _one_run(

@@ -69,7 +69,8 @@ class Publisher:
         """Give the address of a run's page; None where no server shows it."""
         if not self._store.shown.startswith("http"):
             return None
-        return f"{self._store.shown}/#/experiments/{self._connection.experiment_id}/runs/{run_id}"
+        server = self._store.shown.rstrip("/")
+        return f"{server}/#/experiments/{self._connection.experiment_id}/runs/{run_id}"
 
     def link(self, stage: str, key: str, pipeline_id: str) -> bool:
         """Name a result that the store has already under a pipeline; False if it has not."""

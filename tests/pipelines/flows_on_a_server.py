@@ -103,9 +103,9 @@ def test_a_stage_that_could_not_begin_is_tried_again(toy, monkeypatch) -> None:
     raw.rename(raw.with_suffix(".away"))
 
     async def bring_back() -> None:
-        while not (toy.root / ".goa" / "logs" / "prepare.log").exists():
+        log = toy.root / ".goa" / "logs" / "prepare.log"
+        while not (log.exists() and "ERROR" in log.read_text()):
             await asyncio.sleep(0.1)
-        await asyncio.sleep(1)
         raw.with_suffix(".away").rename(raw)
 
     async def both() -> dict[str, str]:

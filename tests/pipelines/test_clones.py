@@ -5,14 +5,24 @@ import contextlib
 import os
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import yaml
 
 from goa.errors import PipelineError, SettingsError
-from pipelines.clones import BusyError, Source, UnreachableError, edit_params, open_clone, resolve
+from pipelines import clones, locks, project
+from pipelines.clones import (
+    BusyError,
+    Clone,
+    Source,
+    UnreachableError,
+    edit_params,
+    open_clone,
+    resolve,
+)
 from pipelines.runner import run_graph
 
 
@@ -32,7 +42,7 @@ def git(root: Path, *arguments: str) -> str:
     return subprocess.run(argv, cwd=root, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def test_a_clone_is_at_the_revision_whatever_the_folder_holds(committed_toy) -> None:
+def test_a_clone_is_at_the_revision_whatever_the_folder_holds(committed_toy, tmp_path) -> None:
     first = git(committed_toy.root, "rev-parse", "HEAD")
     committed_toy.change("seed", 2)
     second = commit(committed_toy, "another seed")
@@ -43,6 +53,7 @@ def test_a_clone_is_at_the_revision_whatever_the_folder_holds(committed_toy) -> 
             assert clone.sha == sha
             assert yaml.safe_load((clone.root / "params.yaml").read_text())["seed"] == seed
             assert git(clone.root, "remote", "get-url", "origin") == str(committed_toy.root)
+            assert clone.root.parent == tmp_path / "home" / "clones"
     assert git(committed_toy.root, "status", "--porcelain") == "M params.yaml"
 
 
@@ -53,6 +64,118 @@ def test_a_new_commit_is_fetched(committed_toy) -> None:
     assert resolve(source) == before
     after = commit(committed_toy, "another seed")
     assert resolve(source) == after
+
+
+def test_a_commit_that_is_known_is_not_fetched_again(committed_toy) -> None:
+    sha = resolve(Source(repository=str(committed_toy.root)))
+    committed_toy.root.joinpath(".git").rename(committed_toy.root / "away")
+    assert resolve(Source(repository=str(committed_toy.root), revision=sha)) == sha
+    with pytest.raises(UnreachableError):
+        resolve(Source(repository=str(committed_toy.root), revision="main"))
+
+
+def test_a_branch_that_is_gone_names_no_revision_any_more(committed_toy) -> None:
+    git(committed_toy.root, "branch", "short-lived")
+    source = Source(repository=str(committed_toy.root), revision="short-lived")
+    assert resolve(source) == git(committed_toy.root, "rev-parse", "HEAD")
+    git(committed_toy.root, "branch", "-D", "short-lived")
+    with pytest.raises(PipelineError, match="no revision 'short-lived'"):
+        resolve(source)
+
+
+def test_a_tag_with_a_message_names_its_commit(committed_toy) -> None:
+    name = ["-c", "user.name=T", "-c", "user.email=t@example.org"]
+    git(committed_toy.root, *name, "tag", "-a", "v1", "-m", "first")
+    source = Source(repository=str(committed_toy.root), revision="v1")
+    assert resolve(source) == git(committed_toy.root, "rev-parse", "HEAD")
+
+
+def test_one_at_a_time_fetches(committed_toy) -> None:
+    source = Source(repository=str(committed_toy.root), revision="main")
+    before = resolve(source)
+    (path,) = (clones.home() / "mirrors").glob("*.lock")
+    lock = locks.try_lock(path)
+    assert lock is not None
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(resolve, source)
+        time.sleep(0.5)
+        assert not waiting.done()
+        os.close(lock)
+        assert waiting.result(60) == before
+
+
+def test_a_mirror_that_was_not_finished_is_made_again(committed_toy, monkeypatch, tmp_path) -> None:
+    source = Source(repository=str(committed_toy.root))
+    # As when the machine goes in the middle of it.
+    _fake_git(tmp_path / "bin", 'for last; do :; done; mkdir "$last"; touch "$last/half"; exit 1')
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+        with pytest.raises(UnreachableError):
+            resolve(source)
+    assert resolve(source) == git(committed_toy.root, "rev-parse", "HEAD")
+
+
+def test_git_asks_nobody_for_a_password(tmp_path, monkeypatch) -> None:
+    _fake_git(tmp_path / "bin", 'echo "prompt: $GIT_TERMINAL_PROMPT" >&2; exit 1')
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    with pytest.raises(UnreachableError, match="prompt: 0"):
+        resolve(Source(repository="https://example.org/private.git"))
+
+
+def test_a_machine_without_git_is_told_so(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(PipelineError, match="git is not installed"):
+        resolve(Source(repository="https://example.org/project"))
+
+
+def _fake_git(folder: Path, script: str) -> None:
+    folder.mkdir()
+    (folder / "git").write_text(f"#!/bin/sh\n{script}\n")
+    (folder / "git").chmod(0o755)
+
+
+def test_a_clone_says_what_params_yaml_shall_say_instead(committed_toy) -> None:
+    source = Source(repository=str(committed_toy.root), overrides=("seed=9",), evaluators=("b",))
+    with open_clone(source, []) as clone:
+        params = yaml.safe_load((clone.root / "params.yaml").read_text())
+    assert params["seed"] == 9
+    assert list(params["evaluators"]) == ["b"]
+
+
+def test_clones_of_one_repository_share_a_cache_and_change_no_file_of_it(
+    committed_toy, tmp_path
+) -> None:
+    (tmp_path / "remote").mkdir()
+    used = []
+    for seed in (1, 2):
+        committed_toy.change("seed", seed)
+        git(
+            committed_toy.root,
+            "-c",
+            "user.name=T",
+            "-c",
+            "user.email=t@example.org",
+            "commit",
+            "-qam",
+            "seed",
+            "--allow-empty",
+        )
+        source = Source(repository=str(committed_toy.root), remote=str(tmp_path / "remote"))
+        with open_clone(source, []) as clone:
+            listed = project.dvc(clone.root, "config", "--list").splitlines()
+            used.append(next(line for line in listed if line.startswith("cache.dir=")))
+            assert git(clone.root, "status", "--porcelain") == ""
+    assert used[0] == used[1]
+    assert used[0].startswith(f"cache.dir={tmp_path / 'home' / 'cache'}/toy-")
+
+
+def test_what_was_left_half_made_is_made_anew(committed_toy) -> None:
+    source = Source(repository=str(committed_toy.root))
+    with open_clone(source, []) as clone:
+        root = clone.root
+    (root.parent / f"{root.name}.unfinished" / ".git").mkdir(parents=True)
+    with open_clone(source, []) as clone:
+        assert clone.root == root
 
 
 def test_a_clone_goes_when_the_work_is_done_and_stays_when_it_failed(committed_toy) -> None:
@@ -73,6 +196,35 @@ def test_other_work_has_another_clone(committed_toy, change, targets) -> None:
     other = Source(repository=str(committed_toy.root), **change)
     with open_clone(source, []) as one, open_clone(other, targets) as another:
         assert one.root != another.root
+
+
+def test_another_remote_or_revision_has_another_clone(committed_toy, tmp_path) -> None:
+    (tmp_path / "remote").mkdir()
+    address = str(committed_toy.root)
+    first = git(committed_toy.root, "rev-parse", "HEAD")
+    committed_toy.change("seed", 2)
+    commit(committed_toy, "another seed")
+    with contextlib.ExitStack() as stack:
+        roots = [
+            stack.enter_context(open_clone(source, [])).root
+            for source in (
+                Source(repository=address),
+                Source(repository=address, revision=first),
+                Source(repository=address, remote=str(tmp_path / "remote")),
+            )
+        ]
+    assert len(set(roots)) == 3
+
+
+def test_a_dot_in_a_project_s_name_does_not_make_different_work_the_same(
+    committed_toy, tmp_path
+) -> None:
+    dotted = committed_toy.root.rename(tmp_path / "toy.v2")
+    source = Source(repository=str(dotted))
+    with open_clone(source, []) as one, open_clone(source, ["prepare"]) as another:
+        assert one.root != another.root
+    with open_clone(source, []), pytest.raises(BusyError), open_clone(source, []):
+        pass
 
 
 def test_the_same_work_is_not_done_twice_at_once(committed_toy) -> None:
@@ -128,6 +280,49 @@ def test_a_remote_that_is_not_mounted_is_not_an_empty_one(committed_toy, tmp_pat
         assert clone.has_remote
 
 
+def test_a_remote_that_is_no_folder_is_not_looked_for(committed_toy) -> None:
+    source = Source(repository=str(committed_toy.root), remote="s3://bucket/goa")
+    with open_clone(source, []) as clone:
+        assert clone.has_remote
+
+
+@pytest.fixture
+def pushes(monkeypatch) -> list[list[str]]:
+    """Note what DVC is told instead of telling it."""
+    told: list[list[str]] = []
+
+    async def run(arguments: Sequence[str], log: Path, *, root: Path) -> int:
+        assert log.is_relative_to(root)
+        log.write_text(log.read_text() + "pushed\n")
+        told.append([*arguments])
+        return 0
+
+    monkeypatch.setattr(clones, "run_python", run)
+    return told
+
+
+def test_what_has_been_made_is_pushed_with_what_made_it(done_toy, pushes) -> None:
+    log = done_toy.root / ".goa" / "logs" / "push.log"
+    log.parent.mkdir(parents=True)
+    for _ in range(2):
+        asyncio.run(Clone(root=done_toy.root, sha="", has_remote=True).push())
+    (first, _) = pushes
+    # Waits for DVC's lock, which stages of other runs in the cache may hold.
+    assert first[:5] == ["-m", "dvc", "--wait-for-lock", "push", "--run-cache"]
+    assert set(first[5:]) == set(done_toy.lock()["stages"])
+    assert log.read_text() == "pushed\n"
+
+
+def test_without_a_remote_nothing_is_pushed(done_toy, pushes) -> None:
+    asyncio.run(Clone(root=done_toy.root, sha="", has_remote=False).push())
+    assert pushes == []
+
+
+def test_before_anything_was_made_nothing_is_pushed(toy, pushes) -> None:
+    asyncio.run(Clone(root=toy.root, sha="", has_remote=True).push())
+    assert pushes == []
+
+
 def test_a_push_that_fails_may_succeed_later(committed_toy, tmp_path) -> None:
     remote = tmp_path / "remote"
     remote.mkdir()
@@ -162,6 +357,15 @@ def test_clones_that_failed_long_ago_are_deleted(committed_toy) -> None:
         os.utime(left, (then, then))
         with open_clone(source, []):
             assert left.exists() == stays
+
+
+def test_a_clone_that_is_in_use_is_not_deleted_however_old(committed_toy) -> None:
+    source = Source(repository=str(committed_toy.root))
+    with open_clone(source, ["prepare"]) as clone:
+        then = time.time() - 15 * 24 * 3600
+        os.utime(clone.root, (then, then))
+        with open_clone(source, []):
+            assert (clone.root / "dvc.yaml").exists()
 
 
 def leave(source: Source) -> Path:

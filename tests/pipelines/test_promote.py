@@ -242,7 +242,8 @@ def test_a_champion_that_stood_a_new_test_set_is_judged_by_it_from_then_on(
     project.write_test_set(references(30))
     project.finish()
 
-    assert put_forward("second").outcome is Outcome.OTHER_TEST_SET
+    for _ in range(2):  # asking is not agreeing
+        assert put_forward("second").outcome is Outcome.OTHER_TEST_SET
     assert put_forward("second", new_test_set=True).outcome is Outcome.CHALLENGER
     assert put_forward("second").outcome is Outcome.CHALLENGER
 

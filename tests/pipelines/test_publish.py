@@ -3,12 +3,14 @@
 import hashlib
 import io
 import json
+import os
 import shutil
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,12 @@ from goa.errors import DataError, SettingsError, TrackingError
 from goa.policies.adapter import AdapterSettings, add_adapter
 from goa.policies.policy import Policy
 from goa.policies.storage import save_policy
-from goa.tracking.spool import Spool
+from goa.tracking.machine import watch_machine
+from goa.tracking.spool import Spool, follow_spool
 from goa.tracking.store import connect
 from pipelines import publish as module
 from pipelines.graph import lock_entries
+from pipelines.locks import try_lock
 from pipelines.publish import Follower, LivePublisher, follow, project_store, publish
 from pipelines.results import Result, stage_run
 
@@ -230,6 +234,38 @@ def test_an_execution_keeps_its_lock_file(project: Project, tmp_path: Path) -> N
     assert summary.page is None
 
 
+@pytest.mark.parametrize("end", ["", "/"])
+def test_a_server_has_a_page_of_the_execution(
+    project: Project, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    behind = connect(project_store(project.root))  # what the server would keep the runs in
+    monkeypatch.setattr("goa.tracking.publisher.connect", lambda _: behind)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:secret@mlflow.example.org:5000{end}")
+
+    summary = publish(project.root, "monday")
+
+    assert summary.page == (
+        f"http://mlflow.example.org:5000/#/experiments/{behind.experiment_id}"
+        f"/runs/{summary.pipeline_id}"
+    )
+    assert "secret" not in summary.uri
+
+
+def test_another_lock_file_is_another_execution(project: Project) -> None:
+    publish(project.root, "monday")
+    (project.root / "metrics" / "compare.json").write_text("{}")
+    project.write_lock()
+
+    assert publish(project.root).added == ("compare",)
+
+    lock = hashlib.sha256((project.root / "dvc.lock").read_bytes()).hexdigest()
+    connection = connect(project_store(project.root))
+    found = connection.client.search_runs(
+        [connection.experiment_id], "tags.`goa.kind` = 'pipeline'"
+    )
+    assert {run.info.run_name for run in found} == {"monday", f"lock-{lock[:12]}"}
+
+
 def test_publishing_again_adds_nothing(project: Project) -> None:
     publish(project.root, "monday")
     once = {name: run.to_dictionary() for name, run in project.runs().items()}
@@ -416,6 +452,57 @@ def _metrics(project: Project) -> set[str]:
     return {name for run in project.runs().values() for name in run.data.metrics}
 
 
+@pytest.mark.parametrize("live", [True, False])
+def test_one_at_a_time_publishes(project: Project, live: bool) -> None:
+    follower = Follower(project.root, "monday")
+    project.spool().metrics(0, {"loss": 5.0})
+    lock = try_lock(project.root / ".goa" / "publish.lock")
+    assert lock is not None
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(follower.poll if live else lambda: publish(project.root, "monday"))
+        time.sleep(1)
+        found = waiting.done(), project.runs()
+        os.close(lock)
+        waiting.result(60)
+    assert found == (False, {})
+    assert "monday" in project.runs()
+
+
+def test_each_line_of_a_spool_is_read_once(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follower = Follower(project.root, "monday")
+    read: list[int] = []
+
+    def spy(path: Path, offset: int) -> Any:
+        read.append(offset)
+        return follow_spool(path, offset)
+
+    monkeypatch.setattr(module, "follow_spool", spy)
+    spool = project.spool()
+    sizes = [0]
+    for step in range(3):
+        spool.metrics(step, {"loss": 5.0})
+        follower.poll()
+        sizes.append(spool.path.stat().st_size)
+    assert read == sizes[:3]
+
+
+@pytest.mark.parametrize(("wanted", "watch"), [("true", watch_machine), ("false", None)])
+def test_the_machine_is_watched_unless_told_not_to(
+    project: Project, monkeypatch: pytest.MonkeyPatch, wanted: str, watch: object
+) -> None:
+    (project.root / "params.yaml").write_text(f"tracking: {{system_metrics: {wanted}}}")
+    made: list[tuple[object, ...]] = []
+    monkeypatch.setattr(module, "Follower", lambda *given: made.append(given) or follower)
+    monkeypatch.setattr(module, "follow", lambda *_: None)
+    follower = Follower(project.root, "monday")
+    arguments = ["publish", "--root", str(project.root), "--execution", "monday"]
+    monkeypatch.setattr("sys.argv", arguments)
+    module.main()
+    assert made == [(project.root, "monday", watch)]
+
+
 def test_what_was_spooled_before_is_not_followed(project: Project) -> None:
     project.spool().metrics(0, {"loss": 5.0})
     follower = Follower(project.root, "monday")
@@ -470,6 +557,7 @@ def test_the_live_publisher_ends_when_its_parent_is_gone(project: Project) -> No
     with LivePublisher(project.root, "monday") as publisher:
         process = publisher._process
         assert process is not None
+        assert os.getsid(process.pid) != os.getsid(0)  # Ctrl-C is not for it
         assert process.stdin is not None
         process.stdin.close()  # as the kernel does for a parent that was killed
 

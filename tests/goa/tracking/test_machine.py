@@ -5,10 +5,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from mlflow.system_metrics import system_metrics_monitor
 from mlflow.system_metrics.metrics import gpu_monitor
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-from goa.tracking.machine import watch_machine
+from goa.tracking.machine import SECONDS, watch_machine
 from goa.tracking.store import Store
 
 
@@ -54,3 +55,25 @@ def test_of_the_gpus_only_those_of_the_run_are_looked_at(
     watch_machine(store, "a" * 32, gpus)
     (found,) = [part for part in parts if isinstance(part, gpu_monitor.GPUMonitor)]
     assert found.gpu_handles == looked_at
+
+
+def test_a_run_that_is_resumed_is_watched_on_in_its_own_store(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[Any] = []
+
+    class Monitor:
+        def __init__(self, *given: Any, **options: Any) -> None:
+            made.append((given, options))
+
+        def start(self) -> None:
+            made.append("started")
+
+    monkeypatch.setattr(system_metrics_monitor, "SystemMetricsMonitor", Monitor)
+    watch_machine(Store(uri="http://mlflow:5000", experiment="x", artifacts=None), "run-1")
+    options = {
+        "sampling_interval": SECONDS,
+        "resume_logging": True,  # else the steps of the metrics begin again
+        "tracking_uri": "http://mlflow:5000",
+    }
+    assert made == [(("run-1",), options), "started"]
