@@ -16,6 +16,7 @@ from goa.errors import PipelineError
 from goa.tracking.spool import Spool
 from pipelines import flows
 from pipelines.flows import reproduce
+from tests.pipelines.conftest import alive
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning"),
@@ -109,6 +110,19 @@ def test_a_stage_that_could_not_begin_is_tried_again(toy, monkeypatch) -> None:
         return states
 
     assert asyncio.run(both()) == {"prepare": "done"}
+
+
+def test_a_flow_that_takes_too_long_ends_its_stages(toy) -> None:
+    toy.tell("prepare", "hang")
+    timed = reproduce.with_options(timeout_seconds=10)
+
+    async def left() -> list[bool]:
+        with pytest.raises(TimeoutError):
+            await timed(["prepare"], 1, toy.root)
+        # Still inside: at the end of all, asyncio would end whatever is left.
+        return [alive(int(each)) for each in (toy.root / "prepare.pids").read_text().split()]
+
+    assert asyncio.run(left()) == [False, False]
 
 
 def test_a_long_stage_shows_its_progress(toy) -> None:
