@@ -22,6 +22,7 @@ from pipelines import flows, schedule
 from pipelines.clones import Clone
 from pipelines.flows import reproduce
 from pipelines.schedule import promote_task
+from tests.pipelines.conftest import alive
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning"),
@@ -115,6 +116,19 @@ def test_a_stage_that_could_not_begin_is_tried_again(toy, monkeypatch) -> None:
         return states
 
     assert asyncio.run(both()) == {"prepare": "done"}
+
+
+def test_a_flow_that_takes_too_long_ends_its_stages(toy) -> None:
+    toy.tell("prepare", "hang")
+    timed = reproduce.with_options(timeout_seconds=10)
+
+    async def left() -> list[bool]:
+        with pytest.raises(TimeoutError):
+            await timed(["prepare"], 1, toy.root)
+        # Still inside: at the end of all, asyncio would end whatever is left.
+        return [alive(int(each)) for each in (toy.root / "prepare.pids").read_text().split()]
+
+    assert asyncio.run(left()) == [False, False]
 
 
 def test_a_long_stage_shows_its_progress(toy) -> None:
