@@ -170,7 +170,7 @@ def test_everything_listens_on_loopback_and_keeps_its_data_in_the_project(
         assert root == tmp_path
         assert environment["PREFECT_API_URL"] == "http://127.0.0.1:4201/api"
         assert environment["MLFLOW_TRACKING_URI"] == "http://127.0.0.1:5001"
-        database = environment["PREFECT_API_DATABASE_CONNECTION_URL"]
+        database = environment["PREFECT_SERVER_DATABASE_CONNECTION_URL"]
         assert database == f"sqlite+aiosqlite:///{tmp_path}/prefect.db"
         assert environment["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
         assert environment["DO_NOT_TRACK"] == "0"  # as the user says

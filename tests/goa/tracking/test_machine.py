@@ -64,13 +64,14 @@ def test_a_run_that_is_resumed_is_watched_on_in_its_own_store(
 
     class Monitor:
         def __init__(self, *given: Any, **options: Any) -> None:
+            self.monitors: list[Any] = []
             made.append((given, options))
 
         def start(self) -> None:
             made.append("started")
 
     monkeypatch.setattr(system_metrics_monitor, "SystemMetricsMonitor", Monitor)
-    watch_machine(Store(uri="http://mlflow:5000", experiment="x", artifacts=None), "run-1")
+    watch_machine(Store(uri="http://mlflow:5000", experiment="x", artifacts=None), "run-1", None)
     options = {
         "sampling_interval": SECONDS,
         "resume_logging": True,  # else the steps of the metrics begin again
