@@ -22,7 +22,7 @@ from typing import Any
 
 import psutil
 
-from pipelines.publish import LivePublisher
+from pipelines.live import LivePublisher
 
 ROOT = Path(__file__).resolve().parent.parent
 BEGINS_SECONDS = 20.0

@@ -24,8 +24,8 @@ from pipelines.devices import Lease, lease, visible_gpus
 from pipelines.fan_out import branches, run_elsewhere
 from pipelines.flows import TRYING, gpu_slots, reproduce
 from pipelines.graph import read_graph
+from pipelines.live import LivePublisher
 from pipelines.processes import run_python
-from pipelines.publish import LivePublisher
 
 TRACKING = "MLFLOW_TRACKING_URI"
 

@@ -2,14 +2,14 @@
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from tests.apart import run_apart
 
 ROOT = Path(__file__).parent.parent
 POOLS = ["docker", "kubernetes"]
@@ -107,16 +107,4 @@ def test_all_pods_need_of_a_node_with_gpus_is_asked_for() -> None:
 
 
 def test_a_real_server_and_the_workers_own_code_take_the_pools() -> None:
-    # In a process of its own: Prefect's and MLflow's tables cannot be mapped in one.
-    checks = ROOT / "tests" / "pipelines" / "pools_on_a_server.py"
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", checks],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    counted = re.findall(r"(\d+) (?:passed|skipped)", done.stdout.splitlines()[-1])
-    assert sum(map(int, counted)) == 13
+    run_apart("tests/pipelines/pools_on_a_server.py", 13)

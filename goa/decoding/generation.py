@@ -154,7 +154,7 @@ def _beam(policy: Policy, sources: Tokens, strategy: BeamSettings, limit: int) -
                 num_beams=strategy.num_beams,
                 num_return_sequences=strategy.num_candidates,
                 length_penalty=strategy.length_penalty,
-                max_new_tokens=limit,
+                max_length=policy.num_leading(sources) + limit,
                 do_sample=False,
                 **policy.special_tokens(),
             ),

@@ -136,7 +136,7 @@ def _run_and_publish(targets: list[str], slots: int) -> "RunOutcome":
     """Run with the live publisher beside it, and publish everything at the end, best effort."""
     import time
 
-    from pipelines.publish import LivePublisher
+    from pipelines.live import LivePublisher
     from pipelines.publish import publish as record
 
     execution = time.strftime("%Y%m%d-%H%M%S", time.gmtime())

@@ -19,6 +19,7 @@ from goa.policies.policy import Policy
 from goa.policies.storage import save_policy
 from goa.records import Example
 from tests.conftest import SENTENCES, write_corpus
+from tests.pipelines.recorded import Project, make_project
 
 TOY = Path(__file__).parent / "toy"
 
@@ -196,3 +197,9 @@ def _degrade(examples: list[Example]) -> Iterator[Candidate]:
                     log_prob=-1.0,
                     length=1,
                 )
+
+
+@pytest.fixture
+def project(tmp_path: Path, policy: Policy, migrated_database: Path) -> Project:
+    """Make a project that is up to date and has never been published."""
+    return make_project(tmp_path / "project", policy, migrated_database)

@@ -62,7 +62,7 @@ class Fakes:
         self.outage: Exception | None = None
         monkeypatch.setattr("pipelines.runner.run_graph", self._run)
         monkeypatch.setattr("pipelines.publish.publish", self._publish)
-        monkeypatch.setattr("pipelines.publish.LivePublisher", lambda *_: contextlib.nullcontext())
+        monkeypatch.setattr("pipelines.live.LivePublisher", lambda *_: contextlib.nullcontext())
 
     async def _run(self, targets, slots, listener, root) -> RunOutcome:
         self.targets, self.slots = targets, slots

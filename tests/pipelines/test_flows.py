@@ -1,14 +1,9 @@
-"""The Prefect flow: what it asks of Prefect, and the whole of it on real, temporary servers.
-
-Prefect's and MLflow's tables cannot be mapped by SQLAlchemy in one process, so what stands in
-flows_on_a_server.py must not share one with the tests of publishing.
-"""
+"""The Prefect flow: what it asks of Prefect, and the whole of it on real, temporary servers."""
 
 import asyncio
 import contextlib
 import logging
 import os
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -24,10 +19,9 @@ from pipelines.execution import StageState
 from pipelines.graph import StageDefinition
 from pipelines.runner import RunOutcome
 from pipelines.serve import QUIET
+from tests.apart import run_apart
 from tests.postgresql import Server
 from tests.services import HOST, answering, free_port
-
-CHECKS = Path(__file__).with_name("flows_on_a_server.py")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -54,17 +48,7 @@ def client(prefect_database: str, tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 def test_a_flow_runs_stages_on_a_real_prefect_server(client: dict[str, str]) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", CHECKS],
-        cwd=Path(__file__).parents[2],
-        env=client,
-        capture_output=True,
-        text=True,
-        timeout=480,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "8 passed" in done.stdout
+    run_apart("tests/pipelines/flows_on_a_server.py", 8, client)
 
 
 def hold(

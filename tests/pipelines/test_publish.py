@@ -1,18 +1,12 @@
 """Tests of publishing a project."""
 
 import hashlib
-import io
 import json
-import os
 import shutil
-import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -21,14 +15,13 @@ from goa.errors import DataError, SettingsError, TrackingError
 from goa.policies.adapter import AdapterSettings, add_adapter
 from goa.policies.policy import Policy
 from goa.policies.storage import save_policy
-from goa.tracking.machine import watch_machine
-from goa.tracking.spool import Spool, follow_spool
+from goa.tracking.spool import Spool
 from goa.tracking.store import connect
 from pipelines import publish as module
 from pipelines.graph import lock_entries
-from pipelines.locks import try_lock
-from pipelines.publish import Follower, LivePublisher, follow, project_store, publish
+from pipelines.publish import project_store, publish
 from pipelines.results import Result, stage_run
+from tests.pipelines.recorded import DVC_YAML, Project
 
 pytestmark = [
     # MLflow's own queries, under SQLAlchemy 2.1.
@@ -38,102 +31,6 @@ pytestmark = [
     # What MLflow thinks of its own type hints when its model part is imported.
     pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
 ]
-
-DVC_YAML = """
-stages:
-  prepare:
-    cmd: make data
-    outs: [out/data]
-    metrics: [metrics/prepare.json]
-  pretrain:
-    cmd: train
-    deps: [out/data]
-    params: [seed, pretrain]
-    outs: [out/policies/mle]
-    metrics: [metrics/pretrain.json]
-    plots: [out/history/mle.csv]
-  compare:
-    cmd: compare
-    deps: [out/policies/mle]
-    outs: [out/comparison]
-    metrics: [metrics/compare.json]
-"""
-HISTORY = "update,loss,validation_loss\n0,5.0,4.0\n10,3.25,\n20,2.5,3.5\n"
-FILES = {
-    "out/data/train/data.arrow": "rows",
-    "metrics/prepare.json": '{"pairs": {"train": 3}, "source": "demo"}',
-    "out/history/mle.csv": HISTORY,
-    "metrics/pretrain.json": '{"validation_loss": 3.5, "updates": 20, "note": null}',
-    "out/comparison/report.md": "# mle wins",
-    "metrics/compare.json": '{"mle": {"bleu": 0.31}}',
-}
-
-
-class Project:
-    """A project whose stages have run."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def write_lock(self) -> None:
-        """Write dvc.lock for what is on disk."""
-        stages = yaml.safe_load(DVC_YAML)["stages"]
-        params = {"pretrain": {"seed": 17, "pretrain": {"epochs": 2, "objective": {"kind": "mle"}}}}
-        entries = {}
-        for name, stage in stages.items():
-            outs = [*stage["outs"], *stage["metrics"], *stage.get("plots", [])]
-            entries[name] = {
-                "cmd": stage["cmd"],
-                "deps": [self._item(path) for path in stage.get("deps", [])],
-                "params": {"params.yaml": params.get(name, {})},
-                "outs": [self._item(path) for path in outs],
-            }
-        content = {"schema": "2.0", "stages": entries}
-        (self.root / "dvc.lock").write_text(yaml.safe_dump(content))
-
-    def runs(self) -> dict[str, Any]:
-        """Look at all runs by name; no name may occur twice."""
-        connection = connect(project_store(self.root))
-        found = connection.client.search_runs([connection.experiment_id])
-        assert len({run.info.run_name for run in found}) == len(found)
-        return {run.info.run_name: run for run in found}
-
-    def points(self, stage: str, metric: str) -> list[tuple[int, float]]:
-        """Read all points of a metric."""
-        client = connect(project_store(self.root)).client
-        found = client.get_metric_history(self.runs()[stage].info.run_id, metric)
-        return [(point.step, point.value) for point in found]
-
-    def spool(self) -> Spool:
-        """Open the spool of the pretraining."""
-        return Spool(self.root / ".goa" / "spool" / "pretrain" / "abc123.jsonl")
-
-    def _item(self, name: str) -> dict[str, Any]:
-        path = self.root / name
-        if path.is_file():
-            content = path.read_bytes()
-            return {"path": name, "md5": hashlib.md5(content).hexdigest(), "size": len(content)}
-        sizes = [child.stat().st_size for child in path.rglob("*") if child.is_file()]
-        digest = hashlib.md5(name.encode()).hexdigest() + ".dir"
-        return {"path": name, "md5": digest, "size": sum(sizes), "nfiles": len(sizes)}
-
-
-@pytest.fixture
-def project(tmp_path: Path, policy: Policy, migrated_database: Path) -> Project:
-    """Make a project that is up to date and has never been published."""
-    root = tmp_path / "project"
-    for name, text in FILES.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-    save_policy(policy, root / "out" / "policies" / "mle")
-    (root / "dvc.yaml").write_text(DVC_YAML)
-    (root / "params.yaml").write_text("seed: 17\npretrain: {epochs: 2}\n")
-    (root / ".dvc").mkdir()
-    (root / ".dvc" / "config").write_text("[core]\n    no_scm = True\n")
-    shutil.copy(migrated_database, root / "mlflow.db")
-    project = Project(root)
-    project.write_lock()
-    return project
 
 
 @pytest.fixture
@@ -402,205 +299,5 @@ def test_outside_git_there_are_no_git_tags(project: Project) -> None:
     assert module.git_tags(project.root) == {}
 
 
-def test_a_running_stage_is_followed_and_then_completed(project: Project) -> None:
-    follower = Follower(project.root, "monday")
-    spool = project.spool()
-    spool.metrics(0, {"update": 0, "loss": 5.0, "validation_loss": 4.0})
-    follower.poll()
-    spool.metrics(10, {"update": 10, "loss": 3.25})
-    spool.metrics(20, {"update": 20, "loss": 2.5, "validation_loss": 3.5})
-    follower.poll()
-    assert project.points("pretrain", "loss") == [(0, 5.0), (10, 3.25), (20, 2.5)]
-    live = project.runs()["pretrain"]
-    assert (live.info.status, live.data.tags["goa.complete"]) == ("RUNNING", "false")
-
-    publish(project.root, "monday")
-
-    run = project.runs()["pretrain"]
-    assert (run.info.run_id, run.info.status) == (live.info.run_id, "FINISHED")
-    assert project.points("pretrain", "loss") == [(0, 5.0), (10, 3.25), (20, 2.5)]
-    assert run.data.params["seed"] == "17"
-
-
-def test_the_machine_is_watched_once_for_each_run(project: Project) -> None:
-    watched: list[tuple[str, str, Sequence[str] | None]] = []
-    follower = Follower(
-        project.root, "monday", lambda store, run, gpus: watched.append((store.uri, run, gpus))
-    )
-    spool = project.spool()
-    spool.event("gpus", names=["2"])
-    for step in range(3):
-        spool.metrics(step, {"loss": 5.0})
-        follower.poll()
-    run = project.runs()["pretrain"].info.run_id
-    assert watched == [(project_store(project.root).uri, run, ["2"])]
-
-
-def test_the_load_of_the_machine_is_recorded_while_a_stage_trains(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "1")
-    spool = project.spool()
-    spool.metrics(0, {"loss": 5.0})
-    with LivePublisher(project.root, "monday"):
-        _train_until(lambda: "system/cpu_utilization_percentage" in _metrics(project), spool)
-    (project.root / "params.yaml").write_text("tracking: {system_metrics: false}")
-    assert not module.tracking_settings(project.root).system_metrics
-
-
-def _metrics(project: Project) -> set[str]:
-    return {name for run in project.runs().values() for name in run.data.metrics}
-
-
-@pytest.mark.parametrize("live", [True, False])
-def test_one_at_a_time_publishes(project: Project, live: bool) -> None:
-    follower = Follower(project.root, "monday")
-    project.spool().metrics(0, {"loss": 5.0})
-    lock = try_lock(project.root / ".goa" / "publish.lock")
-    assert lock is not None
-    with ThreadPoolExecutor() as pool:
-        waiting = pool.submit(follower.poll if live else lambda: publish(project.root, "monday"))
-        time.sleep(1)
-        found = waiting.done(), project.runs()
-        os.close(lock)
-        waiting.result(60)
-    assert found == (False, {})
-    assert "monday" in project.runs()
-
-
-def test_each_line_of_a_spool_is_read_once(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    follower = Follower(project.root, "monday")
-    read: list[int] = []
-
-    def spy(path: Path, offset: int) -> Any:
-        read.append(offset)
-        return follow_spool(path, offset)
-
-    monkeypatch.setattr(module, "follow_spool", spy)
-    spool = project.spool()
-    sizes = [0]
-    for step in range(3):
-        spool.metrics(step, {"loss": 5.0})
-        follower.poll()
-        sizes.append(spool.path.stat().st_size)
-    assert read == sizes[:3]
-
-
-@pytest.mark.parametrize(("wanted", "watch"), [("true", watch_machine), ("false", None)])
-def test_the_machine_is_watched_unless_told_not_to(
-    project: Project, monkeypatch: pytest.MonkeyPatch, wanted: str, watch: object
-) -> None:
-    (project.root / "params.yaml").write_text(f"tracking: {{system_metrics: {wanted}}}")
-    made: list[tuple[object, ...]] = []
-    monkeypatch.setattr(module, "Follower", lambda *given: made.append(given) or follower)
-    monkeypatch.setattr(module, "follow", lambda *_: None)
-    follower = Follower(project.root, "monday")
-    arguments = ["publish", "--root", str(project.root), "--execution", "monday"]
-    monkeypatch.setattr("sys.argv", arguments)
-    module.main()
-    assert made == [(project.root, "monday", watch)]
-
-
-def test_what_was_spooled_before_is_not_followed(project: Project) -> None:
-    project.spool().metrics(0, {"loss": 5.0})
-    follower = Follower(project.root, "monday")
-
-    follower.poll()
-
-    assert project.runs() == {}
-
-
-def test_while_the_store_is_down_following_goes_on_and_says_so_once(
-    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    polls = _poll_always(monkeypatch, stop_after=5)
-    monkeypatch.setattr(module, "RETRY_SECONDS", 0.0)
-    follower = Follower(project.root, "monday")
-    monkeypatch.setattr(follower, "poll", lambda: polls.append(1) or _raise())
-
-    follow(follower, io.StringIO())
-
-    assert len(polls) == 5
-    assert capsys.readouterr().err == "down\n"
-
-
-def test_a_store_that_is_down_is_left_alone_for_a_while(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    polls = _poll_always(monkeypatch, stop_after=5)
-    follower = Follower(project.root, "monday")
-    monkeypatch.setattr(follower, "poll", lambda: polls.append(1) or _raise())
-
-    follow(follower, io.StringIO())
-
-    # The first, and the last before the end.
-    assert len(polls) == 2
-
-
-def test_the_live_publisher_sends_what_is_left_when_it_is_stopped(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "STOP_SECONDS", 300.0)
-    spool = project.spool()
-    with LivePublisher(project.root, "monday"):
-        _train_until(lambda: "pretrain" in project.runs(), spool)
-        spool.metrics(1000, {"loss": 0.5})
-
-    assert project.points("pretrain", "loss")[-1] == (1000, 0.5)
-    # Nobody published: nothing may look as if it were still running.
-    assert {run.info.status for run in project.runs().values()} == {"KILLED"}
-
-
-def test_the_live_publisher_ends_when_its_parent_is_gone(project: Project) -> None:
-    with LivePublisher(project.root, "monday") as publisher:
-        process = publisher._process
-        assert process is not None
-        assert os.getsid(process.pid) != os.getsid(0)  # Ctrl-C is not for it
-        assert process.stdin is not None
-        process.stdin.close()  # as the kernel does for a parent that was killed
-
-        assert process.wait(30) == 0
-
-
-def test_a_live_publisher_that_hangs_does_not_hold_up_the_run(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "STOP_SECONDS", 0.1)
-    with LivePublisher(project.root, "monday") as publisher:
-        process = publisher._process
-        assert process is not None
-        process.send_signal(signal.SIGSTOP)
-    assert process.returncode == -signal.SIGKILL
-
-
 def _result(project: Project, stage: str) -> Result:
     return Result(root=project.root, stage=stage, entry=lock_entries(project.root)[stage])
-
-
-def _poll_always(monkeypatch: pytest.MonkeyPatch, stop_after: int) -> list[int]:
-    """Make waiting for the end return at once, and the end come after some calls."""
-    calls = iter(range(1, stop_after + 1))
-
-    class Select:
-        @staticmethod
-        def select(*_: Any) -> tuple[list[int], list[int], list[int]]:
-            return ([1] if next(calls) == stop_after else [], [], [])
-
-    monkeypatch.setattr(module, "select", Select)
-    return []
-
-
-def _raise() -> None:
-    raise TrackingError("down")
-
-
-def _train_until(happened: Callable[[], bool], spool: Spool) -> None:
-    deadline = time.monotonic() + 300
-    step = 0
-    while not happened():
-        assert time.monotonic() < deadline
-        spool.metrics(step, {"loss": 1.0})
-        step += 1
-        time.sleep(0.2)

@@ -1,6 +1,8 @@
 """Candidates, and the log-probabilities that come with them."""
 
+import logging
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +11,7 @@ from transformers import GenerationConfig
 from goa.decoding.generation import Candidates, generate
 from goa.decoding.settings import BeamSettings, GreedySettings, SampleSettings, StrategySettings
 from goa.policies.policy import Policy
+from goa.policies.storage import load_policy, save_policy
 from tests.conftest import SENTENCES
 
 ARCHITECTURES = ["marian", "bart", "t5", "llama"]
@@ -91,6 +94,20 @@ def test_greedy_and_beam_outputs_are_those_of_transformers(
         strategy = BeamSettings(kind="beam", num_beams=num_beams, max_tokens=12)
     ours = run(policy, strategy, [0, 1, 2, 3, 4]).tokens[:, 0]
     assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_beams_of_a_policy_that_was_stored_leave_transformers_nothing_to_warn_of(
+    make_policy: Callable[..., Policy],
+    architecture: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    save_policy(make_policy(architecture), tmp_path / "policy")
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
+    run(load_policy(tmp_path / "policy", torch.device("cpu")), STRATEGIES[3], [0, 1])
+    assert caplog.messages == []
 
 
 def test_a_source_gets_the_same_candidates_in_any_batch(
