@@ -19,7 +19,8 @@ from prefect.artifacts import acreate_link_artifact, acreate_table_artifact
 from prefect.context import FlowRunContext
 
 from goa.errors import PipelineError
-from pipelines.clones import Clone, Source, UnreachableError, open_clone, resolve
+from goa.tracking.store import find_store
+from pipelines.clones import Clone, Source, UnreachableError, home, open_clone, resolve
 from pipelines.devices import Lease, lease, visible_gpus
 from pipelines.fan_out import branches, run_elsewhere
 from pipelines.flows import TRYING, gpu_slots, reproduce
@@ -68,14 +69,10 @@ async def nightly(
         promote: whether the winner of each run may become the champion.
 
     Raises:
-        PipelineError: no tracking server is named, or stages failed; the other seeds' runs came
+        PipelineError: what is recorded would be lost, or stages failed; the other seeds' runs came
             to their end.
     """
-    if not os.environ.get(TRACKING):
-        raise PipelineError(
-            f"{TRACKING} is not set: the clone of a scheduled run is deleted, and a database in "
-            "it with it; name a tracking server (`goa serve` does), or a database elsewhere"
-        )
+    _check_tracking()
     sha = await fetch_task(source)
     additions: list[tuple[str, ...]] = [(f"seed={seed}",) for seed in seeds or ()]
     # One after the other on one machine; side by side where others do the work.
@@ -190,6 +187,22 @@ async def _reproduce_and_push(
         # Also after a failure: what was made is not made again. Not when cancelled: be gone soon.
         if not _cancelled():
             await push_task(clone)
+
+
+def _check_tracking() -> None:
+    """Refuse to record anything in a clone, which is deleted."""
+    clones = home() / "clones"
+    kept = find_store(clones, "").artifacts
+    if not os.environ.get(TRACKING):
+        wrong = "is not set"
+    elif kept is not None and kept.is_relative_to(clones):
+        wrong = "names a database that keeps no files, such as models"
+    else:
+        return
+    raise PipelineError(
+        f"{TRACKING} {wrong}: what lies in the clone of a scheduled run is deleted with it; name a "
+        "tracking server (`goa serve` starts one), or a SQLite file by its absolute path"
+    )
 
 
 def _cancelled() -> bool:

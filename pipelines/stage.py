@@ -16,7 +16,7 @@ from goa.tracking.progress import Progress
 from goa.tracking.spool import Spool
 from pipelines.fingerprint import fingerprint_of, made_of
 from pipelines.graph import stage_definition
-from pipelines.launch import launch_if_told, rank
+from pipelines.launch import launch_if_told, leave, rank
 
 PARAMS = Path("params.yaml")
 STATE = Path(".goa")
@@ -87,6 +87,7 @@ def open_stage(name: str) -> Iterator[Stage]:
             # One process of a team speaks and writes for all; this one keeps its voice down.
             spool = Spool(STATE / "processes" / name / f"{rank()}.jsonl")
             yield Stage(name=name, made_of=parts, spool=spool, progress=Progress(spool, quiet=True))
+            leave()
             return
         spool = Spool(STATE / "spool" / name / f"{key}.jsonl")
         if "CUDA_VISIBLE_DEVICES" in os.environ:
@@ -101,6 +102,7 @@ def open_stage(name: str) -> Iterator[Stage]:
         # Those of other code or parameters go too, but not where they may be somebody else's.
         shared = bool(os.environ.get(SHARED_CHECKPOINTS))
         _remove(stage.checkpoints if shared else stage.checkpoints.parent)
+        leave()
     except GoaError as error:
         _fail(f"{name}: {error}")
     except OSError as error:

@@ -49,7 +49,9 @@ def train(stage: Stage, trainer: Trainer, num_rounds: int) -> TrainingState:
         done = checkpoints.newest_step()
         with stage.progress.task(stage.name, num_rounds, "updates", done) as task:
             watcher = _Watcher(task, stage.spool, done, speaks=first)
-            if done == 0 and (difference := _difference_from_before(stage)):
+            if done:
+                watcher.say(f"going on from the checkpoint of update {done}")
+            elif difference := _difference_from_before(stage):
                 watcher.say(f"starting afresh, since the last try was another: {difference}")
             return trainer.run(checkpoints, watcher)
 

@@ -256,7 +256,9 @@ def test_a_stage_killed_at_random_moments_ends_with_the_same_policy(
         assert not weights.exists()
     assert reached == sorted(reached)
     assert 0 < reached[-1] < 40
-    assert run(folder, *argv).returncode == 0
+    last = run(folder, *argv)
+    assert last.returncode == 0
+    assert f"going on from the checkpoint of update {reached[-1]}\n" in last.stderr
     assert weights.read_bytes() == expected
     assert (folder / "out/history/bleu.csv").read_text() == history
     assert not list(checkpoints.glob("*"))

@@ -12,6 +12,8 @@ from urllib.parse import quote, unquote, urlsplit
 from goa.errors import TrackingError, excerpt, first_line
 
 SQLITE = "sqlite:///"
+DATABASES = {"postgresql", "mysql", "mssql"}
+"""That MLflow can use without a server of its own before them, beside SQLite."""
 
 CLIENT_ENVIRONMENT = {
     # By default an unreachable server blocks its first caller for four minutes.
@@ -65,14 +67,23 @@ class Connection:
 
 
 def find_store(root: Path, experiment: str) -> Store:
-    """Name the store of a project: ``MLFLOW_TRACKING_URI``, else ``mlflow.db`` in its folder."""
+    """Name the store of a project: ``MLFLOW_TRACKING_URI``, else ``mlflow.db`` in its folder.
+
+    Files lie beside a SQLite file, wherever that is; in the project's folder where the URI names
+    another database, which has no place for them; where a server wants them else.
+    """
     root = root.resolve()
     uri = os.environ.get("MLFLOW_TRACKING_URI") or SQLITE + quote(str(root / "mlflow.db"))
+    folder = None
     if uri.startswith(SQLITE):
         # A relative database would be another one in every working directory.
-        uri = SQLITE + quote(str(root / unquote(uri.removeprefix(SQLITE))))
-    local = uri.startswith("sqlite:")
-    return Store(uri=uri, experiment=experiment, artifacts=root / "mlartifacts" if local else None)
+        database = root / unquote(uri.removeprefix(SQLITE))
+        uri, folder = SQLITE + quote(str(database)), database.parent
+    elif urlsplit(uri).scheme.partition("+")[0] in DATABASES:
+        folder = root
+    return Store(
+        uri=uri, experiment=experiment, artifacts=folder / "mlartifacts" if folder else None
+    )
 
 
 def connect(store: Store) -> Connection:

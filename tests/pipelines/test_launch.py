@@ -72,3 +72,30 @@ def test_a_stage_that_takes_no_name_refuses_one(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert "unrecognized arguments: bleu" in done.stderr
+
+
+LEAVING = """
+import atexit, sys
+from pipelines.launch import leave
+atexit.register(print, "Python ended")
+sys.stdout.write("said\\n")
+leave()
+print("went on")
+"""
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [({"RANK": "1", "WORLD_SIZE": "2"}, "said\n"), ({}, "said\nwent on\nPython ended\n")],
+)
+def test_a_member_leaves_with_all_it_said_before_python_ends(
+    environment: dict[str, str], expected: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LEAVING],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, expected, "")

@@ -194,13 +194,31 @@ def test_seeds_run_side_by_side_where_others_do_the_work(doings: Doings) -> None
     assert doings.most == 3
 
 
-def test_without_a_tracking_server_nothing_is_begun(
-    doings: Doings, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("", "is not set"),
+        ("sqlite:///runs.db", "keeps no files"),
+        ("postgresql+psycopg://me:secret@host/runs", "keeps no files"),
+    ],
+)
+def test_where_what_is_recorded_would_be_deleted_nothing_is_begun(
+    doings: Doings, monkeypatch: pytest.MonkeyPatch, uri: str, said: str
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
-    with pytest.raises(PipelineError, match="MLFLOW_TRACKING_URI is not set"):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(PipelineError, match=f"MLFLOW_TRACKING_URI .*{said}") as caught:
         run_nightly()
+    assert "secret" not in str(caught.value)
     assert doings.done == []
+
+
+@pytest.mark.parametrize("uri", ["https://runs.example.org", "sqlite:////kept/runs.db"])
+def test_where_it_is_kept_the_night_is_begun(
+    doings: Doings, monkeypatch: pytest.MonkeyPatch, uri: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    run_nightly()
+    assert doings.done
 
 
 def test_after_a_failure_what_was_made_is_pushed_and_nothing_promoted(doings: Doings) -> None:

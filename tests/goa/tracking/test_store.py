@@ -39,7 +39,33 @@ def test_a_relative_database_is_one_of_the_project_wherever_the_process_stands(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///runs.db")
 
-    assert find_store(tmp_path, "goa").uri == f"sqlite:///{tmp_path}/runs.db"
+    store = find_store(tmp_path, "goa")
+
+    assert store.uri == f"sqlite:///{tmp_path}/runs.db"
+    assert store.artifacts == tmp_path / "mlartifacts"
+
+
+def test_the_files_of_runs_lie_beside_a_sqlite_file_not_in_a_project_that_may_be_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/kept/runs.db")
+
+    store = find_store(tmp_path / "project", "goa")
+
+    assert store.uri == f"sqlite:///{tmp_path}/kept/runs.db"
+    assert store.artifacts == tmp_path / "kept" / "mlartifacts"
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgresql+psycopg", "mysql+pymysql"])
+def test_a_database_without_a_server_has_files_in_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"{scheme}://me:secret@host/runs")
+
+    store = find_store(tmp_path, "goa")
+
+    assert store.uri == f"{scheme}://me:secret@host/runs"
+    assert store.artifacts == tmp_path / "mlartifacts"
 
 
 def test_a_server_decides_where_artifacts_lie(monkeypatch: pytest.MonkeyPatch) -> None:
