@@ -80,7 +80,7 @@ class _ChoosingSettings(_DrawingSettings):
 
 
 class BestOfSettings(_ChoosingSettings):
-    """The draw that an evaluator scores highest; see :func:`goa.decoding.choosing.best_of`."""
+    """The draw that an evaluator scores highest; see :func:`goa.decoding.choosing.preferences`."""
 
     kind: Literal["best_of"]
     log_prob_weight: float = Field(0.0, ge=0.0, le=100.0)
@@ -88,7 +88,7 @@ class BestOfSettings(_ChoosingSettings):
 
 
 class MbrSettings(_ChoosingSettings):
-    """The draw that is closest to the other draws; see :func:`goa.decoding.choosing.mbr`."""
+    """The draw closest to the others; see :func:`goa.decoding.choosing.expected_utilities`."""
 
     kind: Literal["mbr"]
 
