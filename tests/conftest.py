@@ -1,6 +1,7 @@
 """What tests of several rooms share."""
 
 import shutil
+import signal
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -75,6 +76,15 @@ def make_policy() -> Callable[..., Policy]:
 def policy(make_policy: Callable[..., Policy]) -> Policy:
     """Give a tiny Marian-shaped policy."""
     return make_policy()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _interruptible() -> None:
+    """Let programs that tests start be interrupted, also where these tests run in the background.
+
+    A shell has its background jobs ignore interrupts, and so would all that they start.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
