@@ -201,7 +201,7 @@ def _make(source: Source, sha: str, root: Path) -> None:
     for arguments in (
         ("clone", "--quiet", "--no-checkout", str(mirror), str(unfinished)),
         ("-C", str(unfinished), "remote", "set-url", "origin", address),
-        ("-C", str(unfinished), "checkout", "--quiet", "--detach", sha),
+        ("-C", str(unfinished), "checkout", "--quiet", sha),
     ):
         done = _git(*arguments, folder=root.parent)
         if done.returncode != 0:
