@@ -9,6 +9,9 @@ from torch import Tensor
 from goa.decoding.settings import SampleSettings
 from goa.randomness import generator
 
+BLOCK = 128
+"""Tokens that are summed up together."""
+
 
 def uniforms(seed: int, keys: Sequence[str], num_candidates: int, num_tokens: int) -> Tensor:
     """Draw the randomness of B sources ahead, [B * K, T] in [0, 1).
@@ -37,14 +40,36 @@ def truncate(logits: Tensor, settings: SampleSettings) -> Tensor:
     return logits
 
 
-def draw(logits: Tensor, uniform: Tensor) -> Tensor:
-    """Draw one token per row of logits [R, V] by inverting the CDF at uniform [R]; [R] int64.
+def draw(logits: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+    """Draw one token per row of logits [R, V] by inverting the CDF at uniform [R].
 
-    One cumulative sum and one binary search per row: on a CPU about 19 times faster than
-    ``torch.multinomial``, which shuffles work it does not need for a single draw.
+    First the block of tokens is found, then the token in it: only one block a row is summed up
+    token by token. ``torch.multinomial`` takes about 15 times as long on a CPU.
+
+    Returns the tokens, [R] int64, and the normaliser ``log sum exp`` of the logits, [R].
     """
-    mass = (logits - logits.amax(dim=-1, keepdim=True)).exp_().cumsum_(dim=-1)
-    total = mass[:, -1:]
-    # right=True skips tokens without mass; the clamp keeps a uniform that rounds up to the total.
-    point = torch.minimum(uniform.unsqueeze(1) * total, total.nextafter(total.new_zeros(1)))
-    return torch.searchsorted(mass, point, right=True).squeeze(1)
+    num_rows, size = logits.shape
+    num_blocks = -(-size // BLOCK)
+    top = logits.amax(dim=-1, keepdim=True)
+    mass = logits.new_empty(num_rows, num_blocks * BLOCK)
+    mass[:, size:] = 0.0
+    torch.sub(logits, top, out=mass[:, :size]).exp_()
+    blocks = mass.view(num_rows, num_blocks, BLOCK)
+    reached = blocks.sum(dim=-1).cumsum_(dim=-1)
+    total = reached[:, -1:]
+    point = uniform.unsqueeze(1) * total
+    block = _first_above(reached, point)
+    before = reached.gather(1, (block - 1).clamp(min=0)).masked_fill(block == 0, 0.0)
+    rows = torch.arange(num_rows, device=logits.device)
+    within = blocks[rows, block.squeeze(1)].cumsum(dim=-1)
+    token = block * BLOCK + _first_above(within, point - before)
+    return token.squeeze(1), (top + total.log()).squeeze(1)
+
+
+def _first_above(sums: Tensor, point: Tensor) -> Tensor:
+    """Find in each row of running sums [R, N] the first that exceeds its point [R, 1]."""
+    last = sums[:, -1:]
+    # A point that rounding took up to the last sum is put right below it. right=True passes over
+    # what adds nothing, such as tokens without mass.
+    point = torch.minimum(point, last.nextafter(last.new_zeros(1)))
+    return torch.searchsorted(sums, point, right=True)

@@ -92,8 +92,10 @@ def _decode(
 
 
 def _sampler(strategy: SampleSettings, noise: Tensor) -> Choose:
-    def choose(logits: Tensor, rows: Tensor, step: int) -> Tensor:
-        return draw(truncate(logits, strategy), noise[rows, step])
+    def choose(logits: Tensor, rows: Tensor, step: int) -> tuple[Tensor, Tensor]:
+        shaped = truncate(logits, strategy)
+        tokens, normaliser = draw(shaped, noise[rows, step])
+        return tokens, normaliser if shaped is logits else logits.logsumexp(dim=1)
 
     return choose
 
@@ -103,11 +105,11 @@ def _after(prefixes: Tokens, num_candidates: int, choose: Choose) -> Choose:
     ids = prefixes.ids.repeat_interleave(num_candidates, dim=0)
     mask = prefixes.mask.repeat_interleave(num_candidates, dim=0)
 
-    def choose_after(logits: Tensor, rows: Tensor, step: int) -> Tensor:
-        chosen = choose(logits, rows, step)
-        if step >= ids.shape[1]:
-            return chosen
-        return torch.where(mask[rows, step], ids[rows, step], chosen)
+    def choose_after(logits: Tensor, rows: Tensor, step: int) -> tuple[Tensor, Tensor]:
+        chosen, normaliser = choose(logits, rows, step)
+        if step < ids.shape[1]:
+            chosen = torch.where(mask[rows, step], ids[rows, step], chosen)
+        return chosen, normaliser
 
     return choose_after
 

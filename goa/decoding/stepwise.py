@@ -8,8 +8,10 @@ from torch import Tensor
 
 from goa.policies.policy import Policy, Writing
 
-Choose = Callable[[Tensor, Tensor, int], Tensor]
-"""(logits [R, V], rows [R], step) -> tokens [R]; rows are the candidates' original positions."""
+Choose = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
+"""(logits [R, V], rows [R], step) -> tokens [R], normaliser log sum exp of the logits [R].
+
+Rows are the candidates' original positions."""
 
 COMPACT_BELOW = 0.7
 """Finished rows leave the batch once less than this share is still running."""
@@ -40,10 +42,10 @@ def decode(policy: Policy, writing: Writing, choose: Choose, limits: Tensor) -> 
     rows = torch.arange(num_rows, device=device)
     for step in range(max_tokens):
         logits = writing.logits
-        last = choose(logits, rows, step)
+        last, normaliser = choose(logits, rows, step)
         # Rows that have ended stay in the batch until it is compacted: what they get is masked.
         tokens[rows, step] = last
-        log_probs[rows, step] = logits.gather(1, last.unsqueeze(1)).squeeze(1) - logits.logsumexp(1)
+        log_probs[rows, step] = logits.gather(1, last.unsqueeze(1)).squeeze(1) - normaliser
         ended = rows[(last == policy.end_id) & (lengths[rows] == limits[rows])]
         lengths[ended] = lengths[ended].clamp(max=step + 1)
         alive = (lengths[rows] > step + 1).nonzero().squeeze(1)
@@ -62,7 +64,7 @@ def decode(policy: Policy, writing: Writing, choose: Choose, limits: Tensor) -> 
     )
 
 
-def greedy_choice(logits: Tensor, rows: Tensor, step: int) -> Tensor:
+def greedy_choice(logits: Tensor, rows: Tensor, step: int) -> tuple[Tensor, Tensor]:
     """Choose the likeliest token of each row."""
     del rows, step
-    return logits.argmax(dim=1)
+    return logits.argmax(dim=1), logits.logsumexp(dim=1)

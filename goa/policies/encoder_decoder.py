@@ -9,6 +9,7 @@ from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
 from goa.policies.policy import Policy, Writing, required
+from goa.policies.stepping import Stepper, read_decoder
 from goa.policies.tokens import Tokens
 
 
@@ -50,8 +51,15 @@ class EncoderDecoder(Policy):
     def start(self, sources: Tokens, num_candidates: int) -> Writing:
         """Begin K candidates for each source; the encoder runs once per source."""
         with self.arithmetic():
-            states = self.encode(sources).repeat_interleave(num_candidates, dim=0)
-        return _DecoderWriting(self, states, sources.mask.repeat_interleave(num_candidates, dim=0))
+            encoded = self.encode(sources)
+        dtype = self.model.dtype if self.precision == "float32" else torch.bfloat16
+        decoder = read_decoder(self.model, dtype)
+        if decoder is not None:
+            return Stepper(decoder, encoded, sources.mask, num_candidates, self.start_id)
+        states, mask = (
+            each.repeat_interleave(num_candidates, dim=0) for each in (encoded, sources.mask)
+        )
+        return _DecoderWriting(self, states, mask)
 
     def num_leading(self, sources: Tokens) -> int:
         """Count the start token."""

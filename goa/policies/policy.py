@@ -28,7 +28,7 @@ class Writing(ABC):
 
     @abstractmethod
     def select(self, rows: Tensor) -> None:
-        """Keep the candidates of these indices."""
+        """Keep the candidates of these indices, in ascending order."""
 
 
 class Policy(ABC):

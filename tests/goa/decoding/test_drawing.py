@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from goa.decoding.drawing import draw, truncate, uniforms
+from goa.decoding.drawing import BLOCK, draw, truncate, uniforms
 from goa.decoding.settings import SampleSettings
 
 LOGITS = torch.tensor([2.0, 1.0, 0.5, 0.0, -1.0, -3.0])
@@ -30,7 +30,7 @@ def _probs(settings: SampleSettings) -> torch.Tensor:
 def test_frequencies_are_those_of_the_softmax(settings: SampleSettings) -> None:
     count = 50_000
     noise = uniforms(7, ["x"], count, 1)[:, 0]
-    drawn = draw(truncate(LOGITS.expand(count, -1).clone(), settings), noise)
+    drawn, _ = draw(truncate(LOGITS.expand(count, -1).clone(), settings), noise)
     probs = _probs(settings)
     observed = torch.bincount(drawn, minlength=len(LOGITS)).double()
     expected = probs.double() * count
@@ -54,7 +54,44 @@ def test_truncation_is_that_of_hand_worked_tables() -> None:
 @pytest.mark.parametrize("point", [0.0, float(np.nextafter(np.float32(1), np.float32(0)))])
 def test_the_ends_of_the_unit_interval_never_draw_what_has_no_mass(point: float) -> None:
     logits = torch.tensor([[-torch.inf, 0.0, 1.0, -torch.inf]])
-    assert int(draw(logits, torch.tensor([point]))) in (1, 2)
+    token, _ = draw(logits, torch.tensor([point]))
+    assert int(token) in (1, 2)
+
+
+@pytest.mark.parametrize("size", [1, BLOCK - 1, BLOCK, BLOCK + 1, 5 * BLOCK, 8000])
+def test_the_token_is_where_the_cdf_reaches_the_point_in_vocabularies_of_any_size(
+    size: int,
+) -> None:
+    random = torch.Generator().manual_seed(size)
+    logits = 3 * torch.randn(200, size, generator=random)
+    logits[:, ::3] = -torch.inf
+    logits[:, -1] = 1.0
+    points = torch.rand(200, generator=random)
+    tokens, normaliser = draw(logits, points)
+    probs = logits.double().softmax(dim=1)
+    above = probs.cumsum(dim=1).gather(1, tokens.unsqueeze(1)).squeeze(1)
+    below = above - probs.gather(1, tokens.unsqueeze(1)).squeeze(1)
+    assert (below - 1e-5 <= points).all()
+    assert (points <= above + 1e-5).all()
+    assert (probs.gather(1, tokens.unsqueeze(1)) > 0).all()
+    torch.testing.assert_close(normaliser, logits.logsumexp(dim=1))
+
+
+def test_rounding_at_the_end_of_a_block_draws_nothing_that_has_no_mass() -> None:
+    random = torch.Generator().manual_seed(1)
+    logits = 3 * torch.randn(100, 64 * BLOCK, generator=random)
+    logits[:, ::BLOCK] = -torch.inf  # what comes next
+    ends = logits.double().softmax(dim=1).cumsum(dim=1)[:, BLOCK - 1 :: BLOCK].float()
+    for column in ends.T:
+        tokens, _ = draw(logits, column.nextafter(torch.zeros(1)))
+        assert logits.gather(1, tokens.unsqueeze(1)).isfinite().all()
+
+
+def test_blocks_without_mass_are_passed_over() -> None:
+    logits = torch.full((3, 4 * BLOCK), -torch.inf)
+    logits[:, [BLOCK + 5, 3 * BLOCK]] = 0.0
+    tokens, _ = draw(logits, torch.tensor([0.0, 0.5, 0.999999]))
+    assert tokens.tolist() == [BLOCK + 5, 3 * BLOCK, 3 * BLOCK]
 
 
 def test_randomness_depends_on_seed_key_and_place_alone() -> None:

@@ -1,0 +1,101 @@
+"""Keys and values of R candidates in the making, and what their newest tokens see of them.
+
+A query to few keys is too little work for a matrix product: on a CPU, up to ``SHORT`` tokens,
+plain arithmetic over keys laid out token by token takes about half the time. After that, and on a
+GPU, the keys of a candidate and head lie together, as fused attention reads them.
+"""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad, scaled_dot_product_attention
+
+SHORT = 24
+"""Tokens up to which plain arithmetic is faster."""
+ROOM = 32
+"""Tokens that there is room for at first in the long run; twice as many whenever it is full."""
+
+
+class AttentionCache(ABC):
+    """What is kept of the tokens so far."""
+
+    @abstractmethod
+    def attend(self, newest: Tensor) -> Tensor:
+        """Take in the newest tokens' queries, keys, values, [R, 3, H, D]; give [R, H * D]."""
+
+    @abstractmethod
+    def select(self, rows: Tensor) -> None:
+        """Keep the candidates of these indices."""
+
+    def grown(self) -> "AttentionCache":
+        """Give the cache to go on with."""
+        return self
+
+
+def new_cache(rows: int, heads: int, width: int, like: Tensor) -> AttentionCache:
+    """Make a cache for R candidates, of keys with D values for each of H heads."""
+    if like.device.type == "cpu":
+        return _ByToken(like.new_empty(SHORT, 2, rows, heads, width))
+    return _ByCandidate(like.new_empty(2, rows, heads, ROOM, width), 0)
+
+
+class _ByToken(AttentionCache):
+    """[T, 2, R, H, D]."""
+
+    def __init__(self, kept: Tensor) -> None:
+        self._kept = kept
+        self._length = 0
+
+    def attend(self, newest: Tensor) -> Tensor:
+        queries = newest[:, 0]
+        self._kept[self._length] = newest[:, 1:].transpose(0, 1)
+        self._length += 1
+        keys, values = self._kept[: self._length, 0], self._kept[: self._length, 1]
+        scores = (keys * queries).sum(dim=-1).mul_(queries.shape[-1] ** -0.5)
+        return (values * scores.softmax(dim=0).unsqueeze(-1)).sum(dim=0).flatten(1)
+
+    def select(self, rows: Tensor) -> None:
+        kept = self._kept.new_empty(SHORT, 2, len(rows), *self._kept.shape[3:])
+        kept[: self._length] = self._kept[: self._length, :, rows]
+        self._kept = kept
+
+    def grown(self) -> AttentionCache:
+        if self._length < SHORT:
+            return self
+        laid_out = pad(self._kept.permute(1, 2, 3, 0, 4), (0, 0, 0, ROOM))
+        return _ByCandidate(laid_out, self._length)
+
+
+class _ByCandidate(AttentionCache):
+    """[2, R, H, T, D]."""
+
+    def __init__(self, kept: Tensor, length: int) -> None:
+        self._kept = kept
+        self._length = length
+
+    def attend(self, newest: Tensor) -> Tensor:
+        if self._length == self._kept.shape[3]:
+            self._kept = pad(self._kept, (0, 0, 0, self._length))
+        self._kept[:, :, :, self._length] = newest[:, 1:].transpose(0, 1)
+        self._length += 1
+        keys, values = self._kept[:, :, :, : self._length]
+        found = scaled_dot_product_attention(newest[:, 0].unsqueeze(2), keys, values)
+        return found.flatten(1)
+
+    def select(self, rows: Tensor) -> None:
+        self._kept = self._kept[:, rows]
+
+
+def attend_source(queries: Tensor, keys: Tensor, values: Tensor, hidden: Tensor) -> Tensor:
+    """Let K candidates of each of B sources look at their source; gives [B, K, H * D].
+
+    Args:
+        queries: [B, K, H, D].
+        keys: [B, H, D, S].
+        values: [B, H, S, D].
+        hidden: [B, 1, 1, S], added to the scores: minus infinity hides a token.
+    """
+    scores = torch.matmul(queries.transpose(1, 2), keys).mul_(queries.shape[-1] ** -0.5)
+    found = torch.matmul(scores.add_(hidden).softmax(dim=-1), values)
+    return found.transpose(1, 2).flatten(2)
