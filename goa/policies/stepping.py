@@ -5,6 +5,7 @@ cache out anew at every token. Here the K candidates of a source share its keys 
 cache has room ahead, and queries, keys and values come out of one matrix product.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +24,7 @@ class Linear:
 
     weight: Tensor
     """[out, in]."""
-    bias: Tensor | None
+    bias: Tensor
     """[out]."""
 
     def __call__(self, values: Tensor) -> Tensor:
@@ -40,7 +41,7 @@ class Norm:
     epsilon: float
 
     def __call__(self, values: Tensor) -> Tensor:
-        """Normalise [..., d], in float32."""
+        """Normalise [..., d], in the precision of the weights."""
         return functional.layer_norm(
             values, self.weight.shape, self.weight, self.bias, self.epsilon
         )
@@ -71,7 +72,9 @@ class Decoder:
     """All that writing the next token takes."""
 
     embedding: Tensor
-    """[V, d], scaled."""
+    """[V, d]."""
+    scale: float
+    """Of the embedding."""
     positions: Tensor
     """[P, d]."""
     embedding_norm: Norm | None
@@ -100,16 +103,15 @@ def read_decoder(model: PreTrainedModel, dtype: torch.dtype) -> Decoder | None:
         return None  # such as a layer with an adapter in it
 
     def linear(*parts: Any) -> Linear:
-        return Linear(
-            weight=torch.cat([part.weight for part in parts]).to(dtype),
-            bias=torch.cat([part.bias for part in parts]).to(dtype),
-        )
+        weights, biases = zip(*((part.weight, part.bias) for part in parts), strict=True)
+        return Linear(weight=_joined(weights).to(dtype), bias=_joined(biases).to(dtype))
 
     embedding_norm = getattr(decoder, "layernorm_embedding", None)
     scale = getattr(decoder.embed_tokens, "embed_scale", getattr(decoder, "embed_scale", 1.0))
     offset = getattr(decoder.embed_positions, "offset", 0)
     return Decoder(
-        embedding=decoder.embed_tokens.weight * scale,
+        embedding=decoder.embed_tokens.weight,
+        scale=scale,
         positions=decoder.embed_positions.weight[offset:],
         embedding_norm=None if embedding_norm is None else _norm(embedding_norm),
         layers=tuple(
@@ -133,6 +135,11 @@ def read_decoder(model: PreTrainedModel, dtype: torch.dtype) -> Decoder | None:
         head=Linear(weight=model.lm_head.weight.to(dtype), bias=_head_bias(model).to(dtype)),
         num_heads=decoder.layers[0].self_attn.num_heads,
     )
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    """Put parts behind each other; one alone is taken as it is, not copied."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
 def _head_bias(model: Any) -> Tensor:
@@ -173,7 +180,7 @@ class Stepper(Writing):
         """Take the tokens that were chosen, [R], and compute the logits of the next."""
         decoder = self._decoder
         self._caches = [cache.grown() for cache in self._caches]
-        hidden = decoder.embedding[last] + decoder.positions[self._length]
+        hidden = decoder.embedding[last] * decoder.scale + decoder.positions[self._length]
         if decoder.embedding_norm is not None:
             hidden = decoder.embedding_norm(hidden)
         for layer, cache, source in zip(decoder.layers, self._caches, self._source, strict=True):
