@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from goa.errors import PolicyError
 from goa.policies.policy import Policy, Writing
 from goa.policies.prompt import PromptSettings
-from goa.policies.tokens import Tokens
+from goa.policies.tokens import Targets, Tokens
 
 
 class DecoderOnly(Policy):
@@ -89,28 +89,43 @@ class DecoderOnly(Policy):
         """Ask for the logits of the last tokens alone, where the model can."""
         return {"logits_to_keep": num_tokens} if self._keeps_logits else {}
 
+    def _states(self, sources: Tokens, targets: Targets) -> Tensor:
+        given, offsets = self._continued(sources, targets)
+        with self.moved(offsets):
+            output = self.model.get_decoder()(**given, use_cache=False)
+        states: Tensor = output.last_hidden_state[:, -targets.ids.shape[1] :]
+        return states[targets.mask]
+
     def _force(
-        self, sources: Tokens, tokens: Tensor, mask: Tensor, *, states: bool
+        self, sources: Tokens, targets: Targets, *, states: bool
     ) -> tuple[Tensor, Tensor | None]:
-        num_candidates, width = len(tokens) // len(sources.ids), tokens.shape[1]
-        prompts = sources.ids.repeat_interleave(num_candidates, dim=0)
-        prompt_mask = sources.mask.repeat_interleave(num_candidates, dim=0)
-        # What comes after the last token is of no interest, so it is not read.
-        whole_mask = torch.cat([prompt_mask, mask[:, :-1]], dim=1)
-        offsets = sources.offsets
-        if offsets is not None:
-            offsets = pad(offsets.repeat_interleave(num_candidates, dim=0), (0, 0, 0, width - 1))
+        given, offsets = self._continued(sources, targets)
+        width = targets.ids.shape[1]
         with self.moved(offsets):
             output = self.model(
-                input_ids=torch.cat([prompts, tokens[:, :-1]], dim=1),
-                attention_mask=whole_mask.long(),
+                **given,
                 use_cache=False,
                 output_hidden_states=states,
-                **self.positions(whole_mask),
                 **self.last_logits(width),
             )
         hidden = output.hidden_states[-1][:, -width:] if states else None
         return output.logits[:, -width:], hidden
+
+    def _continued(
+        self, sources: Tokens, targets: Targets
+    ) -> tuple[dict[str, Tensor], Tensor | None]:
+        """Put prompts before what is written after them; give offsets of the whole, too."""
+        # What comes after the last token is of no interest, so it is not read.
+        mask = torch.cat([sources.mask[targets.sources], targets.mask[:, :-1]], dim=1)
+        given = {
+            "input_ids": torch.cat([sources.ids[targets.sources], targets.ids[:, :-1]], dim=1),
+            "attention_mask": mask.long(),
+            **self.positions(mask),
+        }
+        if sources.offsets is None:
+            return given, None
+        space = targets.ids.shape[1] - 1
+        return given, pad(sources.offsets[targets.sources], (0, 0, 0, space))
 
 
 class _PromptWriting(Writing):

@@ -4,13 +4,15 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
+from goa.policies.forcing import Packing, read_forcing
 from goa.policies.policy import Policy, Writing, required
 from goa.policies.stepping import Stepper, read_decoder
-from goa.policies.tokens import Tokens
+from goa.policies.tokens import Targets, Tokens
 
 
 class EncoderDecoder(Policy):
@@ -52,8 +54,7 @@ class EncoderDecoder(Policy):
         """Begin K candidates for each source; the encoder runs once per source."""
         with self.arithmetic():
             encoded = self.encode(sources)
-        dtype = self.model.dtype if self.precision == "float32" else torch.bfloat16
-        decoder = read_decoder(self.model, dtype)
+        decoder = read_decoder(self.model, self.product_dtype)
         if decoder is not None:
             return Stepper(decoder, encoded, sources.mask, num_candidates, self.start_id)
         states, mask = (
@@ -83,21 +84,40 @@ class EncoderDecoder(Policy):
         hidden: Tensor = output.last_hidden_state
         return hidden
 
+    def _states(self, sources: Tokens, targets: Targets) -> Tensor:
+        encoded, before = self.encode(sources), self._before(targets)
+        forcing = None
+        if not self.checkpoints_gradients:
+            packing = Packing(targets.mask, targets.sources, len(encoded))
+            forcing = read_forcing(self.model, self.product_dtype, packing, sources.mask)
+        if forcing is not None:
+            return forcing.states(encoded, before[targets.mask])
+        output = self.model.get_decoder()(
+            input_ids=before,
+            encoder_hidden_states=encoded[targets.sources],
+            encoder_attention_mask=sources.mask[targets.sources].long(),
+            use_cache=False,
+        )
+        states: Tensor = output.last_hidden_state
+        return states[targets.mask]
+
     def _force(
-        self, sources: Tokens, tokens: Tensor, mask: Tensor, *, states: bool
+        self, sources: Tokens, targets: Targets, *, states: bool
     ) -> tuple[Tensor, Tensor | None]:
-        del mask
-        num_candidates = len(tokens) // len(sources.ids)
-        encoded = self.encode(sources).repeat_interleave(num_candidates, dim=0)
-        start = tokens.new_full((len(tokens), 1), self.start_id)
         output = self.model(
-            encoder_outputs=BaseModelOutput(last_hidden_state=encoded),
-            attention_mask=sources.mask.repeat_interleave(num_candidates, dim=0).long(),
-            decoder_input_ids=torch.cat([start, tokens[:, :-1]], dim=1),
+            encoder_outputs=BaseModelOutput(
+                last_hidden_state=self.encode(sources)[targets.sources]
+            ),
+            attention_mask=sources.mask[targets.sources].long(),
+            decoder_input_ids=self._before(targets),
             use_cache=False,
             output_hidden_states=states,
         )
         return output.logits, output.decoder_hidden_states[-1] if states else None
+
+    def _before(self, targets: Targets) -> Tensor:
+        """Give the token before each, [R, T]."""
+        return pad(targets.ids[:, :-1], (1, 0), value=self.start_id)
 
 
 class _DecoderWriting(Writing):

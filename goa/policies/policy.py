@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from goa.errors import PolicyError, excerpt
+from goa.policies.output_head import read_head
+from goa.policies.projection import Said, project, read_off
 from goa.policies.sharding import Shards
-from goa.policies.tokens import Tokens, TokenScores, WantedEntropy
+from goa.policies.tokens import Targets, Tokens, TokenScores, WantedEntropy, first_alike
 
 
 class Writing(ABC):
@@ -65,6 +67,11 @@ class Policy(ABC):
     def device(self) -> torch.device:
         """Where the weights are."""
         return torch.device(self.model.device)
+
+    @property
+    def product_dtype(self) -> torch.dtype:
+        """The precision of matrix products, as a type of numbers."""
+        return self.model.dtype if self.precision == "float32" else torch.bfloat16
 
     def frozen_copy(self) -> Self:
         """Copy the policy as it is now, not sharded as yet; the copy is not trained."""
@@ -192,6 +199,8 @@ class Policy(ABC):
     ) -> TokenScores:
         """Score K given candidates per source by teacher forcing, with gradient.
 
+        Each source is encoded once, and of candidates that are the same only one is computed.
+
         Args:
             sources: B tokenized sources.
             tokens: [B, K, T] candidate ids, the end token included.
@@ -199,25 +208,27 @@ class Policy(ABC):
             entropy: whether that of the next-token distributions is wanted, too.
             states: whether the decoder's states are wanted, too.
         """
-        num_sources, num_candidates, width = tokens.shape
-        shape = (num_sources, num_candidates, width)
-        flat, flat_mask = tokens.reshape(-1, width), mask.reshape(-1, width)
-        logits, hidden = self._logits(sources, flat, flat_mask, states=states)
-        normaliser = logits.logsumexp(dim=-1)
-        chosen = logits.gather(-1, flat.unsqueeze(-1)).squeeze(-1)
-        entropies = None
-        if entropy != "none":
-            with torch.set_grad_enabled(entropy == "gradient" and torch.is_grad_enabled()):
-                entropies = _entropy(logits, normaliser)
+        first = first_alike(tokens, mask)
+        own = first == torch.arange(first.shape[1], device=first.device)
+        chosen = own.flatten().nonzero().squeeze(1)
+        targets = Targets(
+            ids=tokens.flatten(0, 1)[chosen],
+            mask=mask.flatten(0, 1)[chosen],
+            sources=chosen // first.shape[1],
+        )
+        said, hidden = self._said(sources, targets, entropy, states=states)
+        places = (own.flatten().cumsum(0) - 1).view_as(first).gather(1, first)
 
         def lay_out(values: Tensor) -> Tensor:
-            return values.masked_fill(~flat_mask, 0.0).view(shape)
+            rows = values.new_zeros(*targets.mask.shape, *values.shape[1:])
+            rows[targets.mask] = values
+            return rows[places]
 
         return TokenScores(
-            log_probs=lay_out(chosen - normaliser),
-            mean_log_probs=lay_out(logits.mean(dim=-1) - normaliser),
-            entropy=None if entropies is None else lay_out(entropies),
-            states=None if hidden is None else hidden.view(*shape, -1),
+            log_probs=lay_out(said.log_probs),
+            mean_log_probs=lay_out(said.mean_log_probs),
+            entropy=None if said.entropy is None else lay_out(said.entropy),
+            states=lay_out(hidden) if states and hidden is not None else None,
         )
 
     @torch.no_grad()
@@ -234,7 +245,8 @@ class Policy(ABC):
         """
         ranks = torch.zeros_like(tokens)
         for row, (ids, found) in enumerate(zip(tokens, mask, strict=True)):
-            logits, _ = self._logits(sources[row : row + 1], ids, found, states=False)
+            alone = Targets(ids=ids, mask=found, sources=ids.new_zeros(len(ids)))
+            logits, _ = self._logits(sources[row : row + 1], alone, states=False)
             chosen = logits.gather(-1, ids.unsqueeze(-1))
             ranks[row] = (logits > chosen).sum(dim=-1) + 1
         return ranks.masked_fill(~mask, 0)
@@ -246,11 +258,26 @@ class Policy(ABC):
         Each source is read once.
         """
 
+    def _said(
+        self, sources: Tokens, targets: Targets, entropy: WantedEntropy, *, states: bool
+    ) -> tuple[Said, Tensor | None]:
+        """Say what the N tokens of targets get, and, if asked, the states they are chosen from."""
+        tokens = targets.ids[targets.mask]
+        # A layer's weights are whole only while it runs, where they are sharded.
+        head = read_head(self.model, self.product_dtype) if self.shards is None else None
+        if head is None:
+            logits, hidden = self._logits(sources, targets, states=states)
+            found = None if hidden is None else hidden[targets.mask]
+            return read_off(logits[targets.mask], tokens, entropy), found
+        with self.arithmetic():
+            found = self._states(sources, targets)
+        return project(found, head, tokens, entropy), found
+
     def _logits(
-        self, sources: Tokens, tokens: Tensor, mask: Tensor, *, states: bool
+        self, sources: Tokens, targets: Targets, *, states: bool
     ) -> tuple[Tensor, Tensor | None]:
         """Do as :meth:`_force` does, in the policy's precision; logits of float32 at least."""
-        force = partial(self._force, sources, tokens, mask, states=states)
+        force = partial(self._force, sources, targets, states=states)
         with self.arithmetic():
             logits, hidden = force() if self.shards is None else self.shards.run(force)
         return logits.to(torch.promote_types(logits.dtype, torch.float32)), hidden
@@ -264,15 +291,18 @@ class Policy(ABC):
         """Name the special tokens as transformers' ``GenerationConfig`` does."""
 
     @abstractmethod
+    def _states(self, sources: Tokens, targets: Targets) -> Tensor:
+        """Give the decoder's last states, [N, d], that the tokens of targets are chosen from."""
+
+    @abstractmethod
     def _force(
-        self, sources: Tokens, tokens: Tensor, mask: Tensor, *, states: bool
+        self, sources: Tokens, targets: Targets, *, states: bool
     ) -> tuple[Tensor, Tensor | None]:
         """Give the logits [R, T, V] that each given token is chosen from, and, if asked, states.
 
         Args:
             sources: B sources.
-            tokens: [R, T] with R = B * K.
-            mask: [R, T].
+            targets: R candidates.
             states: whether to give the decoder's last hidden states, [R, T, d].
         """
 
@@ -308,9 +338,3 @@ def required(token_id: Any, what: str) -> int:
     if token_id is None:
         raise PolicyError(f"the model or its tokenizer names no {what} token")
     return int(token_id)
-
-
-def _entropy(logits: Tensor, normaliser: Tensor) -> Tensor:
-    """Compute the entropy in nats, [...], of the distributions that logits [..., V] stand for."""
-    probs = (logits - normaliser.unsqueeze(-1)).exp()
-    return normaliser - (probs * logits).sum(dim=-1)

@@ -73,6 +73,8 @@ class Decoder:
 
     embedding: Tensor
     """[V, d]."""
+    still_id: int | None
+    """The token whose embedding is not learnt as such, padding."""
     scale: float
     """Of the embedding."""
     positions: Tensor
@@ -111,6 +113,7 @@ def read_decoder(model: PreTrainedModel, dtype: torch.dtype) -> Decoder | None:
     offset = getattr(decoder.embed_positions, "offset", 0)
     return Decoder(
         embedding=decoder.embed_tokens.weight,
+        still_id=decoder.embed_tokens.padding_idx,
         scale=scale,
         positions=decoder.embed_positions.weight[offset:],
         embedding_norm=None if embedding_norm is None else _norm(embedding_norm),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 WantedEntropy = Literal["none", "value", "gradient"]
@@ -31,6 +32,30 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Targets:
+    """R candidates of B sources, source by source; a source may have any number of them."""
+
+    ids: Tensor
+    """[R, T] int64."""
+    mask: Tensor
+    """[R, T] bool, True for the tokens of a candidate, which come first."""
+    sources: Tensor
+    """[R] int64, ascending: which source each is of."""
+
+
+def first_alike(tokens: Tensor, mask: Tensor) -> Tensor:
+    """Find for each of K candidates the first of its source that has the same tokens, [B, K].
+
+    Args:
+        tokens: [B, K, T].
+        mask: [B, K, T].
+    """
+    tokens = tokens.masked_fill(~mask, -1)
+    same = (tokens.unsqueeze(2) == tokens.unsqueeze(1)).all(dim=-1)
+    return same.to(torch.uint8).argmax(dim=-1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenScores:
     """What a policy says of given tokens, position by position; zero where the mask is False."""
 
@@ -41,5 +66,5 @@ class TokenScores:
     entropy: Tensor | None
     """[B, K, T] entropy of the next-token distribution, in nats; None where not asked for."""
     states: Tensor | None
-    """[B, K, T, d] the decoder's last hidden states that each token is chosen from, not masked;
-    None where not asked for."""
+    """[B, K, T, d] the decoder's last hidden states that each token is chosen from; None where not
+    asked for."""

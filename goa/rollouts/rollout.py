@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from goa.policies.policy import Policy
-from goa.policies.tokens import Tokens
+from goa.policies.tokens import Tokens, first_alike
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class Rollout:
         """Take some sources with all their candidates, without columns that are all padding.
 
         Args:
-            rows: a slice, or a mask [B] of bool.
+            rows: a slice, a mask [B] of bool, or indices.
         """
         mask = self.mask[rows]
         width = int(mask.sum(dim=-1).max()) if len(mask) else 0
@@ -93,19 +93,27 @@ class Rollout:
     @property
     def distinct_mask(self) -> Tensor:
         """[B, K] bool, False where an earlier candidate of the source has the same tokens."""
-        tokens = self.tokens.masked_fill(~self.mask, -1)
-        same = (tokens.unsqueeze(2) == tokens.unsqueeze(1)).all(dim=-1)
-        return ~same.tril(diagonal=-1).any(dim=-1)
+        places = torch.arange(self.tokens.shape[1], device=self.tokens.device)
+        return first_alike(self.tokens, self.mask) == places
+
+    def by_length(self) -> "Rollout":
+        """Put sources whose candidates, and then who themselves, are alike in length together."""
+        longest = self.mask.sum(dim=-1).amax(dim=1)
+        return self[(longest * self.sources.mask.shape[1] + self.sources.mask.sum(dim=1)).argsort()]
 
     def cut(self, max_tokens: int) -> Iterator["Rollout"]:
-        """Cut along B, never along K, into passes of at most that many target tokens.
+        """Cut along B, never along K, into passes of at most that many target tokens, with padding.
 
         A single source whose candidates exceed the budget is a pass of its own.
         """
-        width = self.mask.shape[1] * self.mask.shape[2]
-        size = max(1, max_tokens // max(1, width))
-        for start in range(0, len(self), size):
-            yield self[start : start + size]
+        start = width = 0
+        num_candidates = self.mask.shape[1]
+        for place, length in enumerate(self.mask.sum(dim=-1).amax(dim=1).tolist()):
+            width = max(width, length)
+            if place > start and (place + 1 - start) * num_candidates * width > max_tokens:
+                yield self[start:place]
+                start, width = place, length
+        yield self[start:]
 
 
 def join(parts: Sequence[Rollout], policy: Policy) -> Rollout:

@@ -119,7 +119,7 @@ class Updater:
             NotFiniteError: the loss or a gradient is not finite.
         """
         self.policy.learn(dropout=self.plan.dropout)
-        rollout = self.attach(rollout, optimiser.settings.tokens_per_pass)
+        rollout = self.attach(rollout.by_length(), optimiser.settings.tokens_per_pass)
         shares = self._shares(rollout, update)
         totals: Totals = {}
         for turn in range(self.plan.steps_per_round):

@@ -589,3 +589,21 @@ def test_later_rounds_leave_silent_sources_out_and_can_be_resumed(
     assert torch.equal(rounds()[5].tokens, seen[4].tokens)
     assert not torch.equal(seen[0].sources.ids, seen[1].sources.ids)
     assert torch.equal(rounds(first=None)[0].sources.ids, seen[0].sources.ids)
+
+
+def test_sources_of_a_length_come_together_before_a_rollout_is_cut() -> None:
+    lengths = torch.tensor([[2, 9], [1, 1], [8, 3], [2, 1], [9, 1], [1, 2]])
+    mask = torch.arange(9) < lengths.unsqueeze(2)
+    ids = torch.arange(6).view(6, 1).expand(6, 4)
+    rollout = Rollout(
+        sources=Tokens(ids=ids, mask=torch.ones_like(ids, dtype=torch.bool)),
+        tokens=ids[:, :2, None].expand(6, 2, 9).clone(),
+        mask=mask,
+        rewards=torch.arange(12.0).view(6, 2),
+    )
+    parts = list(rollout.by_length().cut(2 * 2 * 9))
+    assert [part.sources.ids[:, 0].tolist() for part in parts] == [[1, 3, 5], [2, 0], [4]]
+    assert [part.tokens.shape[2] for part in parts] == [2, 9, 9]
+    assert [part.tokens.shape[2] for part in rollout.cut(2 * 2 * 9)] == [9, 8, 9]
+    rewards = torch.cat([part.rewards for part in parts if part.rewards is not None])
+    assert rewards[:, 0].tolist() == [2, 6, 10, 4, 0, 8]

@@ -231,7 +231,8 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_a_step(policy: Policy) ->
 
 def test_after_an_update_the_policy_is_ready_to_write(policy: Policy) -> None:
     seen: list[bool] = []
-    policy.model.register_forward_pre_hook(lambda module, _: seen.append(module.training))
+    encoder = policy.model.get_encoder()
+    encoder.register_forward_pre_hook(lambda module, _: seen.append(module.training))
     plan = UpdatePlan(seed=1, dropout=True)
     Updater(policy, [Aim(objective=LIKELIHOOD)], plan).update(
         references(policy), make_optimiser(policy), 0
