@@ -21,38 +21,54 @@ class AttentionCache(ABC):
     """What is kept of the tokens so far."""
 
     @abstractmethod
-    def attend(self, newest: Tensor) -> Tensor:
-        """Take in the newest tokens' queries, keys, values, [R, 3, H, D]; give [R, H * D]."""
+    def attend(self, newest: Tensor, biases: Tensor | None) -> Tensor:
+        """Take in the newest tokens, and give what they see of all so far, [R, H * D].
+
+        Args:
+            newest: [R, 3, H, D] their queries, keys, values.
+            biases: [T, H] what is added to the scores of the tokens so far.
+        """
 
     @abstractmethod
     def select(self, rows: Tensor) -> None:
-        """Keep the candidates of these indices."""
+        """Go on with the candidates of these indices, which may repeat."""
 
     def grown(self) -> "AttentionCache":
         """Give the cache to go on with."""
         return self
 
 
-def new_cache(rows: int, heads: int, width: int, like: Tensor) -> AttentionCache:
-    """Make a cache for R candidates, of keys with D values for each of H heads."""
+def new_cache(rows: int, heads: int, width: int, like: Tensor, scale: float) -> AttentionCache:
+    """Make a cache for R candidates, of keys with D values for each of H heads.
+
+    Args:
+        rows: R.
+        heads: H.
+        width: D.
+        like: a tensor of the device and precision to use.
+        scale: of the products of queries and keys.
+    """
     if like.device.type == "cpu":
-        return _ByToken(like.new_empty(SHORT, 2, rows, heads, width))
-    return _ByCandidate(like.new_empty(2, rows, heads, ROOM, width), 0)
+        return _ByToken(like.new_empty(SHORT, 2, rows, heads, width), scale)
+    return _ByCandidate(like.new_empty(2, rows, heads, ROOM, width), 0, scale)
 
 
 class _ByToken(AttentionCache):
     """[T, 2, R, H, D]."""
 
-    def __init__(self, kept: Tensor) -> None:
+    def __init__(self, kept: Tensor, scale: float) -> None:
         self._kept = kept
         self._length = 0
+        self._scale = scale
 
-    def attend(self, newest: Tensor) -> Tensor:
+    def attend(self, newest: Tensor, biases: Tensor | None) -> Tensor:
         queries = newest[:, 0]
         self._kept[self._length] = newest[:, 1:].transpose(0, 1)
         self._length += 1
         keys, values = self._kept[: self._length, 0], self._kept[: self._length, 1]
-        scores = (keys * queries).sum(dim=-1).mul_(queries.shape[-1] ** -0.5)
+        scores = (keys * queries).sum(dim=-1).mul_(self._scale)
+        if biases is not None:
+            scores += biases.unsqueeze(1)
         return (values * scores.softmax(dim=0).unsqueeze(-1)).sum(dim=0).flatten(1)
 
     def select(self, rows: Tensor) -> None:
@@ -64,30 +80,35 @@ class _ByToken(AttentionCache):
         if self._length < SHORT:
             return self
         laid_out = pad(self._kept.permute(1, 2, 3, 0, 4), (0, 0, 0, ROOM))
-        return _ByCandidate(laid_out, self._length)
+        return _ByCandidate(laid_out, self._length, self._scale)
 
 
 class _ByCandidate(AttentionCache):
     """[2, R, H, T, D]."""
 
-    def __init__(self, kept: Tensor, length: int) -> None:
+    def __init__(self, kept: Tensor, length: int, scale: float) -> None:
         self._kept = kept
         self._length = length
+        self._scale = scale
 
-    def attend(self, newest: Tensor) -> Tensor:
+    def attend(self, newest: Tensor, biases: Tensor | None) -> Tensor:
         if self._length == self._kept.shape[3]:
             self._kept = pad(self._kept, (0, 0, 0, self._length))
         self._kept[:, :, :, self._length] = newest[:, 1:].transpose(0, 1)
         self._length += 1
         keys, values = self._kept[:, :, :, : self._length]
-        found = scaled_dot_product_attention(newest[:, 0].unsqueeze(2), keys, values)
+        queries = newest[:, 0].unsqueeze(2)
+        added = None if biases is None else biases.T[:, None].to(queries.dtype)
+        found = scaled_dot_product_attention(queries, keys, values, added, scale=self._scale)
         return found.flatten(1)
 
     def select(self, rows: Tensor) -> None:
         self._kept = self._kept[:, rows]
 
 
-def attend_source(queries: Tensor, keys: Tensor, values: Tensor, hidden: Tensor) -> Tensor:
+def attend_source(
+    queries: Tensor, keys: Tensor, values: Tensor, hidden: Tensor, scale: float
+) -> Tensor:
     """Let K candidates of each of B sources look at their source; gives [B, K, H * D].
 
     Args:
@@ -95,7 +116,8 @@ def attend_source(queries: Tensor, keys: Tensor, values: Tensor, hidden: Tensor)
         keys: [B, H, D, S].
         values: [B, H, S, D].
         hidden: [B, 1, 1, S], added to the scores: minus infinity hides a token.
+        scale: of the products of queries and keys.
     """
-    scores = torch.matmul(queries.transpose(1, 2), keys).mul_(queries.shape[-1] ** -0.5)
+    scores = torch.matmul(queries.transpose(1, 2), keys).mul_(scale)
     found = torch.matmul(scores.add_(hidden).softmax(dim=-1), values)
     return found.transpose(1, 2).flatten(2)

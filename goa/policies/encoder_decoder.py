@@ -9,7 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
-from goa.policies.forcing import Packing, read_forcing
+from goa.policies.forcing import read_forcing
 from goa.policies.policy import Policy, Writing, required
 from goa.policies.stepping import Stepper, read_decoder
 from goa.policies.tokens import Targets, Tokens
@@ -86,12 +86,11 @@ class EncoderDecoder(Policy):
 
     def _states(self, sources: Tokens, targets: Targets) -> Tensor:
         encoded, before = self.encode(sources), self._before(targets)
-        forcing = None
         if not self.checkpoints_gradients:
-            packing = Packing(targets.mask, targets.sources, len(encoded))
-            forcing = read_forcing(self.model, self.product_dtype, packing, sources.mask)
-        if forcing is not None:
-            return forcing.states(encoded, before[targets.mask])
+            dtype = self.product_dtype
+            forcing = read_forcing(self.model, dtype, encoded, sources.mask, targets)
+            if forcing is not None:
+                return forcing.states(before[targets.mask])
         output = self.model.get_decoder()(
             input_ids=before,
             encoder_hidden_states=encoded[targets.sources],

@@ -90,7 +90,7 @@ def test_of_candidates_that_are_the_same_one_is_computed(
     assert [found.tolist() for found in computed] == [[0, 0, 0, 1, 2, 2, 2]]
 
 
-@pytest.mark.parametrize("architecture", ["marian", "bart"])
+@pytest.mark.parametrize("architecture", ["marian", "bart", "t5"])
 def test_a_source_is_looked_at_once_for_all_its_candidates(
     make_policy: Callable[..., Policy], architecture: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,18 +12,20 @@ from goa.policies.policy import Policy, Writing
 from goa.policies.stepping import Stepper, read_decoder
 from tests.conftest import SENTENCES
 
-KINDS = ["marian", "bart"]
+KINDS = ["marian", "bart", "t5"]
 NUM_CANDIDATES = 3
 
 
-def by_transformers(policy: EncoderDecoder, texts: list[str]) -> Writing:
+def by_transformers(
+    policy: EncoderDecoder, texts: list[str], num_candidates: int = NUM_CANDIDATES
+) -> Writing:
     sources = policy.tokenize_sources(texts)
-    states = policy.encode(sources).repeat_interleave(NUM_CANDIDATES, dim=0)
-    return _DecoderWriting(policy, states, sources.mask.repeat_interleave(NUM_CANDIDATES, dim=0))
+    states = policy.encode(sources).repeat_interleave(num_candidates, dim=0)
+    return _DecoderWriting(policy, states, sources.mask.repeat_interleave(num_candidates, dim=0))
 
 
-def ours(policy: Policy, texts: list[str]) -> Writing:
-    writing = policy.start(policy.tokenize_sources(texts), NUM_CANDIDATES)
+def ours(policy: Policy, texts: list[str], num_candidates: int = NUM_CANDIDATES) -> Writing:
+    writing = policy.start(policy.tokenize_sources(texts), num_candidates)
     assert isinstance(writing, Stepper)
     return writing
 
@@ -43,7 +45,7 @@ def test_logits_are_those_of_transformers_as_candidates_and_sources_drop_out(
         SHORT + 2: [0],
     }
     draws = torch.Generator().manual_seed(1)
-    for step in range(31):  # as many as the policy has positions for
+    for step in range(31):  # as many as the policies have positions for
         torch.testing.assert_close(one.logits, two.logits)
         last = torch.randint(len(policy.tokenizer), (len(one.logits),), generator=draws)
         if step in kept:
@@ -54,6 +56,31 @@ def test_logits_are_those_of_transformers_as_candidates_and_sources_drop_out(
             torch.testing.assert_close(one.logits, two.logits)
         for writing in (one, two):
             writing.advance(last)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", KINDS)
+def test_candidates_may_go_on_as_several_each_with_its_own_past(
+    make_policy: Callable[..., EncoderDecoder], kind: str
+) -> None:
+    policy = make_policy(kind)
+    texts = [SENTENCES[0], " ".join(SENTENCES[:3])]
+    one, two = ours(policy, texts, num_candidates=1), by_transformers(policy, texts, 1)
+    draws = torch.Generator().manual_seed(1)
+    chosen = [
+        [0, 0, 0, 1, 1, 1],
+        [1, 0, 0, 5, 3, 4],
+        [2, 2, 1, 0, 3],  # fewer of one source
+        [0, 1, 1, 0, 3, 4, 4, 4, 4],  # and more of the other
+    ]
+    for rows in chosen:
+        for writing in (one, two):
+            writing.select(torch.tensor(rows))
+        torch.testing.assert_close(one.logits, two.logits)
+        last = torch.randint(len(policy.tokenizer), (len(rows),), generator=draws)
+        for writing in (one, two):
+            writing.advance(last)
+        torch.testing.assert_close(one.logits, two.logits)
 
 
 @torch.no_grad()
@@ -85,11 +112,13 @@ def test_weights_are_read_as_they_are_when_writing_begins(
     assert not torch.equal(before, ours(policy, SENTENCES).logits)
 
 
+@pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings")
 def test_other_kinds_and_adapters_are_left_to_transformers(
     make_policy: Callable[..., Policy],
 ) -> None:
-    assert read_decoder(make_policy("t5").model, torch.float32) is None
-    policy = make_policy("marian")
-    assert read_decoder(policy.model, torch.float32) is not None
-    add_adapter(policy, AdapterSettings(rank=2), seed=1)
-    assert read_decoder(policy.model, torch.float32) is None
+    assert read_decoder(make_policy("llama").model, torch.float32) is None
+    for kind, names in [("marian", ["fc1"]), ("bart", ["embed_tokens"]), ("t5", ["wi_1"])]:
+        policy = make_policy(kind)
+        assert read_decoder(policy.model, torch.float32) is not None
+        add_adapter(policy, AdapterSettings(rank=2, targets=names), seed=1)
+        assert read_decoder(policy.model, torch.float32) is None
