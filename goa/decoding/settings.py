@@ -31,6 +31,10 @@ class BeamSettings(_Strategy):
     num_candidates: int = Field(1, ge=1)
     length_penalty: float = Field(1.0, ge=0.0, le=5.0)
     """Exponent of the length that a candidate's log-probability is divided by."""
+    early_stopping: bool | Literal["never"] = False
+    """When a source's search is over. true: as soon as num_beams candidates have ended; false: as
+    soon as none of them is worse than the best of those that go on is now, which may be too early
+    where a length_penalty favours long ones; never: only when none of those could become better."""
 
     @model_validator(mode="after")
     def _beam_holds_the_candidates(self) -> "BeamSettings":

@@ -55,10 +55,15 @@ def decode(policy: Policy, writing: Writing, choose: Choose, limits: Tensor) -> 
             rows, last = rows[alive], last[alive]
             writing.select(alive)
         writing.advance(last)
+    return lay_out(tokens, log_probs, lengths, policy.pad_id)
+
+
+def lay_out(tokens: Tensor, log_probs: Tensor, lengths: Tensor, pad_id: int) -> Decoded:
+    """Cut candidates [R, T] to their lengths [R], and all to the longest."""
     width = int(lengths.max())
-    mask = torch.arange(width, device=device) < lengths.unsqueeze(1)
+    mask = torch.arange(width, device=lengths.device) < lengths.unsqueeze(1)
     return Decoded(
-        tokens=tokens[:, :width].masked_fill(~mask, policy.pad_id),
+        tokens=tokens[:, :width].masked_fill(~mask, pad_id),
         mask=mask,
         log_probs=log_probs[:, :width].masked_fill(~mask, 0.0),
     )
