@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from goa.decoding.constraints import Constraints
 from goa.decoding.hypotheses import Hypotheses, Proposals, best_continuations
 from goa.decoding.settings import BeamSettings
 from goa.decoding.stepwise import Decoded, lay_out
@@ -11,7 +12,13 @@ from goa.policies.tokens import Tokens
 
 
 @torch.no_grad()
-def beam_search(policy: Policy, sources: Tokens, strategy: BeamSettings, limits: Tensor) -> Decoded:
+def beam_search(
+    policy: Policy,
+    sources: Tokens,
+    strategy: BeamSettings,
+    limits: Tensor,
+    constraints: Constraints | None,
+) -> Decoded:
     """Write the best candidates of a beam for each of B sources, of at most limits [B] tokens.
 
     Gives what ``generate`` of transformers 5.23 gives. At every step the 2K best continuations of a
@@ -22,7 +29,7 @@ def beam_search(policy: Policy, sources: Tokens, strategy: BeamSettings, limits:
     Departure: where fewer candidates than are asked for can be written at all, the best is given
     again; transformers gives empty ones.
     """
-    search = _Search(policy, strategy, limits)
+    search = _Search(policy, strategy, limits, constraints)
     search.run(policy.start(sources, 1))
     found = search.ended.best(strategy.num_candidates)
     tokens, log_probs = found.tokens.flatten(0, 1), found.log_probs.flatten(0, 1)
@@ -32,10 +39,17 @@ def beam_search(policy: Policy, sources: Tokens, strategy: BeamSettings, limits:
 class _Search:
     """The searches of B sources, of which N are not over yet."""
 
-    def __init__(self, policy: Policy, strategy: BeamSettings, limits: Tensor) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        strategy: BeamSettings,
+        limits: Tensor,
+        constraints: Constraints | None,
+    ) -> None:
         self._end_id = policy.end_id
         self._strategy = strategy
         self._limits = limits
+        self._constraints = constraints
         shape = (len(limits), strategy.num_beams, int(limits.max()))
         self.ended = Hypotheses.none_yet(shape, policy.pad_id, limits.device)
         self._running = Hypotheses.none_yet(shape, policy.pad_id, limits.device)
@@ -64,10 +78,16 @@ class _Search:
     def _propose(self, logits: Tensor, width: int, length: int) -> Proposals:
         """Find the best continuations of each source's candidates, of which there are W."""
         normaliser = logits.logsumexp(dim=1)
+        values, offsets = logits, self._running.scores[:, :width]
+        if self._constraints is None:
+            offsets = offsets - normaliser.view(-1, width)
+        else:
+            written = self._running.tokens[:, :width, :length].flatten(0, 1)
+            sources = self._left.repeat_interleave(width)
+            values = logits - normaliser.unsqueeze(1)
+            values = self._constraints.apply(values, written, sources)
         scores, parents, tokens = best_continuations(
-            logits.view(-1, width, logits.shape[1]),
-            self._running.scores[:, :width] - normaliser.view(-1, width),
-            2 * self._strategy.num_beams,
+            values.view(-1, width, logits.shape[1]), offsets, 2 * self._strategy.num_beams
         )
         rows = _rows(parents, width)
         limits = self._limits[self._left].unsqueeze(1)

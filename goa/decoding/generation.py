@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from goa.decoding.beam import beam_search
+from goa.decoding.constraints import constraints_of, length_limits
 from goa.decoding.drawing import draw, truncate, uniforms
 from goa.decoding.settings import BeamSettings, GreedySettings, SampleSettings, StrategySettings
 from goa.decoding.stepwise import Choose, Decoded, decode, greedy_choice
@@ -72,12 +73,10 @@ def _decode(
     keys: Sequence[str],
     prefixes: Tokens | None,
 ) -> Decoded:
-    limits = torch.full((len(sources.ids),), strategy.max_tokens, device=policy.device)
-    room = policy.room(sources)
-    if room is not None:
-        limits = limits.minimum(room)
+    limits = length_limits(policy, sources, strategy)
+    constraints = constraints_of(policy, sources, strategy)
     if isinstance(strategy, BeamSettings):
-        return beam_search(policy, sources, strategy, limits)
+        return beam_search(policy, sources, strategy, limits, constraints)
     choose: Choose = greedy_choice
     if isinstance(strategy, SampleSettings):
         # As wide as the settings have it: the room that a batch has would move the later draws.
@@ -87,7 +86,10 @@ def _decode(
         choose = _after(prefixes, strategy.candidates, choose)
     with torch.no_grad():
         writing = policy.start(sources, strategy.candidates)
-    return decode(policy, writing, choose, limits.repeat_interleave(strategy.candidates))
+    limits = limits.repeat_interleave(strategy.candidates)
+    if constraints is not None:
+        constraints = constraints.for_each(strategy.candidates)
+    return decode(policy, writing, choose, limits, constraints)
 
 
 def _sampler(strategy: SampleSettings, noise: Tensor) -> Choose:

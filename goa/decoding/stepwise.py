@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from goa.decoding.constraints import Constraints
 from goa.policies.policy import Policy, Writing
 
 Choose = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
@@ -30,7 +31,13 @@ class Decoded:
 
 
 @torch.no_grad()
-def decode(policy: Policy, writing: Writing, choose: Choose, limits: Tensor) -> Decoded:
+def decode(
+    policy: Policy,
+    writing: Writing,
+    choose: Choose,
+    limits: Tensor,
+    constraints: Constraints | None = None,
+) -> Decoded:
     """Write one candidate per row, of at most limits [R] tokens.
 
     Nothing is written after the end token, and no log-probability counted.
@@ -42,7 +49,11 @@ def decode(policy: Policy, writing: Writing, choose: Choose, limits: Tensor) -> 
     rows = torch.arange(num_rows, device=device)
     for step in range(max_tokens):
         logits = writing.logits
-        last, normaliser = choose(logits, rows, step)
+        if constraints is None:
+            last, normaliser = choose(logits, rows, step)
+        else:
+            last, _ = choose(constraints.apply(logits, tokens[rows, :step], rows), rows, step)
+            normaliser = logits.logsumexp(dim=1)
         # Rows that have ended stay in the batch until it is compacted: what they get is masked.
         tokens[rows, step] = last
         log_probs[rows, step] = logits.gather(1, last.unsqueeze(1)).squeeze(1) - normaliser
