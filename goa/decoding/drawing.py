@@ -1,5 +1,6 @@
 """Choosing the next token: inverse-CDF draws from logits."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -25,7 +26,11 @@ def uniforms(seed: int, keys: Sequence[str], num_candidates: int, num_tokens: in
 
 
 def truncate(logits: Tensor, settings: SampleSettings) -> Tensor:
-    """Apply temperature, then top-k, then top-p to logits [R, V]; what is cut becomes -inf."""
+    """Apply temperature, then what cuts tails off, to logits [R, V]; what is cut becomes -inf.
+
+    In the order of transformers: top-k, top-p, min-p, epsilon; each looks at the distribution that
+    the one before has left.
+    """
     if settings.temperature != 1.0:
         logits = logits / settings.temperature
     if settings.top_k is not None and settings.top_k < logits.shape[-1]:
@@ -37,6 +42,13 @@ def truncate(logits: Tensor, settings: SampleSettings) -> Tensor:
         # A token goes when those before it already reach the mass, so the first always stays.
         cut = probs.cumsum(dim=-1) - probs >= settings.top_p
         logits = logits.masked_fill(cut.scatter(-1, order, cut), -torch.inf)
+    if settings.min_p is not None and settings.min_p > 0.0:
+        lowest_kept = logits.amax(dim=-1, keepdim=True) + math.log(settings.min_p)
+        logits = logits.masked_fill(logits < lowest_kept, -torch.inf)
+    if settings.epsilon is not None:
+        lowest_kept = logits.logsumexp(dim=-1, keepdim=True) + math.log(settings.epsilon)
+        lowest_kept = lowest_kept.minimum(logits.amax(dim=-1, keepdim=True))
+        logits = logits.masked_fill(logits < lowest_kept, -torch.inf)
     return logits
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
-from transformers import GenerationConfig
 
+from goa.decoding.beam import beam_search
+from goa.decoding.constraints import constraints_of, length_limits
 from goa.decoding.drawing import draw, truncate, uniforms
 from goa.decoding.settings import BeamSettings, GreedySettings, SampleSettings, StrategySettings
 from goa.decoding.stepwise import Choose, Decoded, decode, greedy_choice
@@ -73,12 +73,10 @@ def _decode(
     keys: Sequence[str],
     prefixes: Tokens | None,
 ) -> Decoded:
-    limits = torch.full((len(sources.ids),), strategy.max_tokens, device=policy.device)
-    room = policy.room(sources)
-    if room is not None:
-        limits = limits.minimum(room)
+    limits = length_limits(policy, sources, strategy)
+    constraints = constraints_of(policy, sources, strategy)
     if isinstance(strategy, BeamSettings):
-        return _beams(policy, sources, strategy, limits)
+        return beam_search(policy, sources, strategy, limits, constraints)
     choose: Choose = greedy_choice
     if isinstance(strategy, SampleSettings):
         # As wide as the settings have it: the room that a batch has would move the later draws.
@@ -88,7 +86,10 @@ def _decode(
         choose = _after(prefixes, strategy.candidates, choose)
     with torch.no_grad():
         writing = policy.start(sources, strategy.candidates)
-    return decode(policy, writing, choose, limits.repeat_interleave(strategy.candidates))
+    limits = limits.repeat_interleave(strategy.candidates)
+    if constraints is not None:
+        constraints = constraints.for_each(strategy.candidates)
+    return decode(policy, writing, choose, limits, constraints)
 
 
 def _sampler(strategy: SampleSettings, noise: Tensor) -> Choose:
@@ -112,61 +113,6 @@ def _after(prefixes: Tokens, num_candidates: int, choose: Choose) -> Choose:
         return chosen, normaliser
 
     return choose_after
-
-
-def _beams(policy: Policy, sources: Tokens, strategy: BeamSettings, limits: Tensor) -> Decoded:
-    """Write sources with different limits apart: how far one may go is no other's matter."""
-    found = sorted(set(limits.tolist()))
-    if len(found) == 1:
-        return _beam(policy, sources, strategy, found[0])
-    parts = []
-    for limit in found:
-        rows = (limits == limit).nonzero().squeeze(1)
-        parts.append(_beam(policy, sources[rows], strategy, limit))
-    # [B, K] as the sources came; the parts have theirs by their limits.
-    order = limits.argsort(stable=True).argsort()
-    return _stacked(parts, policy.pad_id, order, strategy.num_candidates)
-
-
-def _stacked(parts: Sequence[Decoded], pad_id: int, order: Tensor, num_candidates: int) -> Decoded:
-    """Lay parts out as one, as wide as the widest, and their sources in an order, [B]."""
-    width = max(part.tokens.shape[1] for part in parts)
-    kept = torch.arange(num_candidates, device=order.device)
-    rows = (order.unsqueeze(1) * num_candidates + kept).flatten()
-
-    def stack(values: Sequence[Tensor], filler: float) -> Tensor:
-        padded = [pad(each, (0, width - each.shape[1]), value=filler) for each in values]
-        return torch.cat(padded)[rows]
-
-    return Decoded(
-        tokens=stack([part.tokens for part in parts], pad_id),
-        mask=stack([part.mask for part in parts], False),
-        log_probs=stack([part.log_probs for part in parts], 0.0),
-    )
-
-
-@torch.no_grad()
-def _beam(policy: Policy, sources: Tokens, strategy: BeamSettings, limit: int) -> Decoded:
-    """Beam search by transformers; the log-probabilities come from a teacher-forced pass."""
-    with policy.arithmetic():
-        written = policy.model.generate(
-            input_ids=sources.ids,
-            attention_mask=sources.mask.long(),
-            generation_config=GenerationConfig(
-                num_beams=strategy.num_beams,
-                num_return_sequences=strategy.num_candidates,
-                length_penalty=strategy.length_penalty,
-                max_length=policy.num_leading(sources) + limit,
-                do_sample=False,
-                **policy.special_tokens(),
-            ),
-        )
-    tokens = written[:, policy.num_leading(sources) :]
-    before_end = (tokens == policy.end_id).long().cumsum(dim=1) - (tokens == policy.end_id).long()
-    mask = before_end == 0
-    grouped = (len(sources.ids), strategy.num_candidates, tokens.shape[1])
-    log_probs = policy.score(sources, tokens.view(grouped), mask.view(grouped)).log_probs
-    return Decoded(tokens=tokens, mask=mask, log_probs=log_probs.view(tokens.shape))
 
 
 GREEDY = GreedySettings(kind="greedy")

@@ -1,18 +1,46 @@
 """Decoding strategies and their settings."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from goa.settings import Settings
 
 
-class _Strategy(Settings):
+class ConstraintSettings(Settings):
+    """What every strategy has: how long candidates may be, and what may come next.
+
+    Only what a candidate says itself is a repetition, not what its source or prompt says. The
+    log-probabilities of candidates are the policy's own, whatever constrains them.
+    """
+
     max_tokens: int = Field(128, ge=1)
     """Longest candidate in tokens, the end token included."""
+    min_tokens: int = Field(0, ge=0)
+    """Tokens that come before the end token at least."""
+    max_source_ratio: float | None = Field(None, gt=0.0, le=1000.0)
+    """Longest candidate in tokens per token of what the policy reads (the prompt, if it has one),
+    rounded down."""
+    min_source_ratio: float | None = Field(None, gt=0.0, le=1000.0)
+    """Tokens that come before the end token at least, per token of what the policy reads, rounded
+    up."""
+    repetition_penalty: float = Field(1.0, gt=0.0, le=10.0)
+    """Divides the scores above 0 of tokens that the candidate has already, and multiplies those
+    below (Keskar et al., 2019); above 1 against repetitions."""
+    no_repeat_ngram: int | None = Field(None, ge=1)
+    """No run of so many tokens comes twice."""
+
+    @model_validator(mode="after")
+    def _limits_leave_something(self) -> Self:
+        if self.min_tokens > self.max_tokens:
+            raise ValueError(f"min_tokens ({self.min_tokens}) exceeds max_tokens")
+        low, high = self.min_source_ratio, self.max_source_ratio
+        if low is not None and high is not None and low > high:
+            raise ValueError(f"min_source_ratio ({low}) exceeds max_source_ratio ({high})")
+        return self
 
 
-class GreedySettings(_Strategy):
+class GreedySettings(ConstraintSettings):
     """The likeliest token at every step: one candidate."""
 
     kind: Literal["greedy"]
@@ -23,7 +51,7 @@ class GreedySettings(_Strategy):
         return 1
 
 
-class BeamSettings(_Strategy):
+class BeamSettings(ConstraintSettings):
     """Beam search; the best candidates of the beam, best first."""
 
     kind: Literal["beam"]
@@ -31,6 +59,10 @@ class BeamSettings(_Strategy):
     num_candidates: int = Field(1, ge=1)
     length_penalty: float = Field(1.0, ge=0.0, le=5.0)
     """Exponent of the length that a candidate's log-probability is divided by."""
+    early_stopping: bool | Literal["never"] = False
+    """When a source's search is over. true: as soon as num_beams candidates have ended; false: as
+    soon as none of them is worse than the best of those that go on is now, which may be too early
+    where a length_penalty favours long ones; never: only when none of those could become better."""
 
     @model_validator(mode="after")
     def _beam_holds_the_candidates(self) -> "BeamSettings":
@@ -46,13 +78,18 @@ class BeamSettings(_Strategy):
         return self.num_candidates
 
 
-class _DrawingSettings(_Strategy):
+class _DrawingSettings(ConstraintSettings):
     num_candidates: int = Field(8, ge=1)
     temperature: float = Field(1.0, gt=0.0, le=10.0)
     top_k: int | None = Field(None, ge=1)
     """Draw among this many likeliest tokens."""
     top_p: float | None = Field(None, gt=0.0, le=1.0)
     """Draw among the likeliest tokens that together reach this mass (Holtzman et al., 2020)."""
+    min_p: float | None = Field(None, ge=0.0, le=1.0)
+    """Draw among tokens that are at least so likely, as a share of the likeliest's probability
+    (Nguyen et al., 2024)."""
+    epsilon: float | None = Field(None, gt=0.0, lt=1.0)
+    """Draw among tokens of at least this probability (Hewitt et al., 2022), or the likeliest."""
 
 
 class SampleSettings(_DrawingSettings):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from goa.decoding.constraints import Constraints
 from goa.policies.policy import Policy, Writing
 
 Choose = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
@@ -30,7 +31,13 @@ class Decoded:
 
 
 @torch.no_grad()
-def decode(policy: Policy, writing: Writing, choose: Choose, limits: Tensor) -> Decoded:
+def decode(
+    policy: Policy,
+    writing: Writing,
+    choose: Choose,
+    limits: Tensor,
+    constraints: Constraints | None = None,
+) -> Decoded:
     """Write one candidate per row, of at most limits [R] tokens.
 
     Nothing is written after the end token, and no log-probability counted.
@@ -42,7 +49,11 @@ def decode(policy: Policy, writing: Writing, choose: Choose, limits: Tensor) -> 
     rows = torch.arange(num_rows, device=device)
     for step in range(max_tokens):
         logits = writing.logits
-        last, normaliser = choose(logits, rows, step)
+        if constraints is None:
+            last, normaliser = choose(logits, rows, step)
+        else:
+            last, _ = choose(constraints.apply(logits, tokens[rows, :step], rows), rows, step)
+            normaliser = logits.logsumexp(dim=1)
         # Rows that have ended stay in the batch until it is compacted: what they get is masked.
         tokens[rows, step] = last
         log_probs[rows, step] = logits.gather(1, last.unsqueeze(1)).squeeze(1) - normaliser
@@ -55,10 +66,15 @@ def decode(policy: Policy, writing: Writing, choose: Choose, limits: Tensor) -> 
             rows, last = rows[alive], last[alive]
             writing.select(alive)
         writing.advance(last)
+    return lay_out(tokens, log_probs, lengths, policy.pad_id)
+
+
+def lay_out(tokens: Tensor, log_probs: Tensor, lengths: Tensor, pad_id: int) -> Decoded:
+    """Cut candidates [R, T] to their lengths [R], and all to the longest."""
     width = int(lengths.max())
-    mask = torch.arange(width, device=device) < lengths.unsqueeze(1)
+    mask = torch.arange(width, device=lengths.device) < lengths.unsqueeze(1)
     return Decoded(
-        tokens=tokens[:, :width].masked_fill(~mask, policy.pad_id),
+        tokens=tokens[:, :width].masked_fill(~mask, pad_id),
         mask=mask,
         log_probs=log_probs[:, :width].masked_fill(~mask, 0.0),
     )

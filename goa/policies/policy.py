@@ -30,7 +30,12 @@ class Writing(ABC):
 
     @abstractmethod
     def select(self, rows: Tensor) -> None:
-        """Keep the candidates of these indices, in ascending order."""
+        """Go on from the candidates of these indices, [R'].
+
+        Indices may repeat: the candidate is then continued in several ways. Candidates of one
+        source stay neighbours, in any order, and sources in ascending order; one without
+        candidates is left out.
+        """
 
 
 class Policy(ABC):

@@ -140,5 +140,6 @@ def test_what_is_drawn_is_a_sample_of_the_same_settings(
     kind: str, model: type[ChoosingSettings]
 ) -> None:
     settings = {"num_candidates": 5, "temperature": 0.7, "top_k": 9, "top_p": 0.8, "max_tokens": 3}
+    settings |= {"min_p": 0.1, "epsilon": 0.01, "no_repeat_ngram": 2, "max_source_ratio": 1.5}
     strategy = model(kind=kind, evaluator="x", **settings)
     assert strategy.drawn == SampleSettings(kind="sample", **settings)

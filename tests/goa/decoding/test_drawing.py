@@ -1,8 +1,17 @@
 """Draws come from the distribution they say."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from transformers import (
+    EpsilonLogitsWarper,
+    MinPLogitsWarper,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
 
 from goa.decoding.drawing import BLOCK, draw, truncate, uniforms
 from goa.decoding.settings import SampleSettings
@@ -24,6 +33,9 @@ def _probs(settings: SampleSettings) -> torch.Tensor:
         SampleSettings(kind="sample", top_k=3),
         SampleSettings(kind="sample", top_p=0.8),
         SampleSettings(kind="sample", temperature=2.0, top_k=5, top_p=0.9),
+        SampleSettings(kind="sample", min_p=0.2),
+        SampleSettings(kind="sample", epsilon=0.1),
+        SampleSettings(kind="sample", temperature=3.0, top_p=0.95, min_p=0.3, epsilon=0.15),
     ],
     ids=str,
 )
@@ -49,6 +61,38 @@ def test_truncation_is_that_of_hand_worked_tables() -> None:
     assert kept(SampleSettings(kind="sample", top_p=0.5)) == [0]
     assert kept(SampleSettings(kind="sample", top_p=0.7)) == [0, 1]
     assert kept(SampleSettings(kind="sample", top_p=1.0)) == [0, 1, 2, 3, 4, 5]
+    assert kept(SampleSettings(kind="sample", min_p=0.3)) == [0, 1]
+    assert kept(SampleSettings(kind="sample", min_p=1.0)) == [0]
+    assert kept(SampleSettings(kind="sample", epsilon=0.1)) == [0, 1, 2]
+    assert kept(SampleSettings(kind="sample", epsilon=0.9)) == [0]
+    # Without the tail the third token is likelier than this.
+    assert kept(SampleSettings(kind="sample", top_k=3, epsilon=0.13)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"min_p": 0.05},
+        {"epsilon": 0.01},
+        {"temperature": 1.5, "top_k": 30, "top_p": 0.9, "min_p": 0.1, "epsilon": 0.05},
+        {"temperature": 0.7, "top_p": 0.6, "epsilon": 0.3},
+    ],
+    ids=str,
+)
+def test_truncation_is_that_of_transformers_in_its_order(settings: dict[str, Any]) -> None:
+    logits = 3 * torch.randn(500, 60, generator=torch.Generator().manual_seed(1))
+    named = {
+        "temperature": TemperatureLogitsWarper,
+        "top_k": TopKLogitsWarper,
+        "top_p": TopPLogitsWarper,
+        "min_p": MinPLogitsWarper,
+        "epsilon": EpsilonLogitsWarper,
+    }
+    theirs = logits
+    for name, warper in named.items():
+        if name in settings:
+            theirs = warper(settings[name])(torch.zeros(500, 0), theirs)
+    assert torch.equal(truncate(logits, SampleSettings(kind="sample", **settings)), theirs)
 
 
 @pytest.mark.parametrize("point", [0.0, float(np.nextafter(np.float32(1), np.float32(0)))])
