@@ -1,151 +1,209 @@
-"""Tokens drawn a second: goa, transformers' generate, and CTranslate2 where it is installed.
+"""Tokens written a second: goa, transformers' generate, and CTranslate2 where it is installed.
 
-    python benchmarks/decode.py POLICY SOURCES [--sources 64] [--candidates 8] [--repeats 5]
+    python benchmarks/decode.py POLICY SOURCES [--sources 64] [--candidates 8] [--beam N]
 
-POLICY is a policy's folder, SOURCES a file of lines, the first of which are taken. Draws are from
-the whole distribution, of at most --max-tokens tokens, with their log-probabilities; all have the
-same weights, in float32, and the same threads, and take turns. Medians. The policy is of Marian's
-kind.
+POLICY is a policy's folder, SOURCES a file of lines, the first of which are taken, or a project's
+out/data. Draws are from the whole distribution, with their log-probabilities; with --beam the best
+outputs of a beam of so many are written instead, one of each source unless --candidates says more,
+and it is said how many sources have the outputs that transformers' beam gives them, token for
+token. transformers and CTranslate2 then give texts alone, goa each token's log-probability besides.
+An output has --max-tokens tokens at most. All have the same weights, in float32, and the same
+threads, and take turns. Medians. With CTranslate2, the policy is of Marian's kind.
 """
 
 import argparse
-import gzip
-import json
-import statistics
+import itertools
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import GenerationConfig
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+from benchmarks.harness import (
+    Runs,
+    Side,
+    arguments,
+    median,
+    read_examples,
+    table,
+    take_turns,
+    write_json,
+)
 from goa.decoding.generation import generate
-from goa.decoding.settings import SampleSettings
+from goa.decoding.settings import BeamSettings, SampleSettings
 from goa.policies.policy import Policy
 from goa.policies.storage import load_policy
+from pipelines.stage import silence_foreign_bars
 
-Side = Callable[[int], int]
-"""Draws once, by a seed; gives the tokens that were written, end tokens included."""
+Strategy = SampleSettings | BeamSettings
+Rows = list[list[int]]
+"""The tokens of each output, end tokens included, source by source."""
+Write = Callable[[int], Rows]
+"""Writes once, by a seed."""
 
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("policy", type=Path)
-    parser.add_argument("sources", type=Path)
-    parser.add_argument("--sources", dest="num_sources", type=int, default=64)
-    parser.add_argument("--candidates", type=int, default=8)
-    parser.add_argument("--max-tokens", type=int, default=64)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="where to write the numbers, too")
-    given = parser.parse_args()
+    given = _arguments()
+    silence_foreign_bars()
     torch.set_num_threads(given.threads)
-    policy = load_policy(given.policy, torch.device("cpu"))
+    policy = load_policy(given.policy, torch.device(given.device))
     policy.model.eval()
-    texts = _lines(given.sources)[: given.num_sources]
-    strategy = SampleSettings(
-        kind="sample", num_candidates=given.candidates, max_tokens=given.max_tokens
-    )
-    sides: dict[str, Side] = {
+    texts = [example.source for example in read_examples(given.sources, given.num_sources)]
+    strategy = _strategy(given)
+    writers: dict[str, Write] = {
         "goa": _goa(policy, texts, strategy),
         "transformers": _transformers(policy, texts, strategy),
     }
     with tempfile.TemporaryDirectory() as folder:
         try:
-            sides["CTranslate2"] = _ctranslate2(
-                policy, texts, strategy, Path(folder), given.threads
-            )
-        except ImportError:
-            print("CTranslate2 is not installed: without it\n")
-        runs = _take_turns(sides, given.repeats)
-    _show(runs, len(texts) * given.candidates)
-    if given.json:
-        given.json.write_text(json.dumps(runs, indent=2) + "\n")
+            translator = _translator(policy, Path(folder), given)
+        except (ImportError, ValueError) as error:
+            print(f"Without CTranslate2: {error}\n")
+        else:
+            writers["CTranslate2"] = _ctranslate2(policy, translator, texts, strategy)
+        sides = {name: Side(work=partial(_counted, write)) for name, write in writers.items()}
+        runs = take_turns(sides, given.repeats, given.device)
+        same = _same_as_transformers(writers, strategy) if given.beam else {}
+    _show(runs, same)
+    print(f"\nOutputs: {strategy.candidates} of each of {len(texts)} sources.")
+    write_json(given.json, given, {"runs": runs, "same_as_transformers": same})
 
 
-def _take_turns(sides: dict[str, Side], repeats: int) -> dict[str, list[dict[str, float]]]:
-    runs: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
-    for repeat in range(-1, repeats):  # the first is not counted
-        for name, side in sides.items():
-            start = time.perf_counter()
-            tokens = side(repeat + 1)
-            run = {"seconds": time.perf_counter() - start, "tokens": tokens}
-            if repeat >= 0:
-                runs[name].append(run)
-    return runs
+def _arguments() -> argparse.Namespace:
+    parser = arguments(__doc__, device=True)
+    parser.add_argument("policy", type=Path)
+    parser.add_argument("sources", type=Path, nargs="+", help="files after the first are not read")
+    parser.add_argument("--sources", dest="num_sources", type=int, default=64)
+    parser.add_argument("--candidates", type=int, help="default: 8 draws, or the best of a beam")
+    parser.add_argument("--beam", type=int, help="write by a beam of this width")
+    parser.add_argument("--max-tokens", type=int, default=64)
+    return parser.parse_args()
 
 
-def _show(runs: dict[str, list[dict[str, float]]], num_candidates: int) -> None:
-    speed = {
-        name: statistics.median(run["tokens"] / run["seconds"] for run in found)
-        for name, found in runs.items()
+def _strategy(given: argparse.Namespace) -> Strategy:
+    if given.beam is None:
+        return SampleSettings(
+            kind="sample", num_candidates=given.candidates or 8, max_tokens=given.max_tokens
+        )
+    return BeamSettings(
+        kind="beam",
+        num_beams=given.beam,
+        num_candidates=given.candidates or 1,
+        max_tokens=given.max_tokens,
+    )
+
+
+def _counted(write: Write, seed: int) -> dict[str, float]:
+    return {"tokens": sum(map(len, write(seed)))}
+
+
+def _same_as_transformers(writers: dict[str, Write], strategy: Strategy) -> dict[str, float]:
+    """Give each writer's share of sources whose outputs are transformers', token for token."""
+    written = {name: _by_source(write(0), strategy.candidates) for name, write in writers.items()}
+    wanted = written["transformers"]
+    return {
+        name: sum(own == other for own, other in zip(found, wanted, strict=True)) / len(wanted)
+        for name, found in written.items()
     }
-    print("| who | seconds | tokens | tokens/s | goa against it |")
-    print("| --- | ---: | ---: | ---: | ---: |")
-    for name, found in runs.items():
-        seconds = statistics.median(run["seconds"] for run in found)
-        tokens = statistics.median(run["tokens"] for run in found)
-        ratio = speed["goa"] / speed[name]
-        print(f"| {name} | {seconds:.2f} | {tokens:.0f} | {speed[name]:.0f} | {ratio:.2f} |")
-    print(f"\n{num_candidates} candidates.")
 
 
-def _goa(policy: Policy, texts: Sequence[str], strategy: SampleSettings) -> Side:
-    def draw(seed: int) -> int:
+def _by_source(rows: Rows, num_candidates: int) -> list[Rows]:
+    return [rows[start : start + num_candidates] for start in range(0, len(rows), num_candidates)]
+
+
+def _show(runs: Runs, same: dict[str, float]) -> None:
+    speed = {name: median(found, "tokens", per="seconds") for name, found in runs.items()}
+    header = ["who", "seconds", "tokens", "tokens/s", "goa against it"]
+    rows = [
+        [
+            name,
+            f"{median(found, 'seconds'):.2f}",
+            f"{median(found, 'tokens'):.0f}",
+            f"{speed[name]:.0f}",
+            f"{speed['goa'] / speed[name]:.2f}",
+            *([f"{100 * same[name]:.1f} %"] if same else []),
+        ]
+        for name, found in runs.items()
+    ]
+    print(table([*header, *(["as transformers"] if same else [])], rows))
+
+
+def _goa(policy: Policy, texts: Sequence[str], strategy: Strategy) -> Write:
+    def write(seed: int) -> Rows:
         sources = policy.tokenize_sources(texts)
-        return int(generate(policy, sources, strategy, seed, texts).mask.sum())
+        written = generate(policy, sources, strategy, seed, texts)
+        return _rows(written.tokens.flatten(0, 1), written.mask.flatten(0, 1))
 
-    return draw
+    return write
 
 
-def _transformers(policy: Policy, texts: Sequence[str], strategy: SampleSettings) -> Side:
+def _transformers(policy: Policy, texts: Sequence[str], strategy: Strategy) -> Write:
+    beam = isinstance(strategy, BeamSettings)
+    how: dict[str, Any] = {"do_sample": True, "top_k": 0, "output_logits": True}
+    if isinstance(strategy, BeamSettings):
+        how = {"num_beams": strategy.num_beams, "length_penalty": strategy.length_penalty}
     config = GenerationConfig(
-        do_sample=True,
-        top_k=0,
-        num_return_sequences=strategy.num_candidates,
-        max_length=1 + strategy.max_tokens,
-        output_logits=True,
+        num_return_sequences=strategy.candidates,
         return_dict_in_generate=True,
+        **how,
         **policy.special_tokens(),
     )
     model: Any = policy.model
 
     @torch.no_grad()
-    def draw(seed: int) -> int:
+    def write(seed: int) -> Rows:
         torch.manual_seed(seed)
         sources = policy.tokenize_sources(texts)
+        config.max_length = policy.num_leading(sources) + strategy.max_tokens
         written = model.generate(
-            input_ids=sources.ids,
-            attention_mask=sources.mask.long(),
-            generation_config=config,
+            input_ids=sources.ids, attention_mask=sources.mask.long(), generation_config=config
         )
-        model.compute_transition_scores(written.sequences, written.logits, normalize_logits=True)
+        if not beam:
+            model.compute_transition_scores(
+                written.sequences, written.logits, normalize_logits=True
+            )
         tokens = written.sequences[:, policy.num_leading(sources) :]
         policy.tokenizer.batch_decode(tokens, skip_special_tokens=True)
         ends = (tokens == policy.end_id).long()
-        return int((ends.cumsum(dim=1) - ends == 0).sum())
+        return _rows(tokens, ends.cumsum(dim=1) - ends == 0)
 
-    return draw
+    return write
 
 
-def _ctranslate2(
-    policy: Policy, texts: Sequence[str], strategy: SampleSettings, folder: Path, threads: int
-) -> Side:
+def _rows(tokens: Tensor, mask: Tensor) -> Rows:
+    """Take what masks [R, T] say of tokens [R, T]; candidates begin in the first column."""
+    lengths = mask.sum(dim=1).tolist()
+    return [row[:length] for row, length in zip(tokens.tolist(), lengths, strict=True)]
+
+
+def _translator(policy: Policy, folder: Path, given: argparse.Namespace) -> Any:
+    """Convert the policy for CTranslate2; tokens are named by their ids.
+
+    Raises:
+        ImportError: it is not installed.
+        ValueError: it has no such device, or the policy is of another kind.
+    """
     import ctranslate2
     from ctranslate2.converters.transformers import BartLoader
 
     model: Any = policy.model
+    if model.config.model_type != "marian":
+        raise ValueError(f"the policy is of {model.config.model_type}'s kind")
+    if given.device == "cuda" and not ctranslate2.get_cuda_device_count():
+        raise ValueError("it sees no GPU")
     model.config.normalize_before = False
     model.config.normalize_embedding = False
     loader = BartLoader()
     with torch.no_grad():
         spec = loader.get_model_spec(model)
-    names = [f"t{token}" for token in range(model.config.vocab_size)]
+    names = _names(model)
     loader.set_vocabulary(spec, names)
     spec.config.decoder_start_token = names[int(model.config.decoder_start_token_id)]
     spec.config.eos_token, spec.config.unk_token = names[policy.end_id], names[0]
@@ -154,38 +212,42 @@ def _ctranslate2(
     spec.validate()
     spec.optimize(quantization=None)
     spec.save(str(folder))
-    translator = ctranslate2.Translator(
-        str(folder), device="cpu", compute_type="float32", intra_threads=threads
+    return ctranslate2.Translator(
+        str(folder), device=given.device, compute_type="float32", intra_threads=given.threads
     )
 
-    def draw(seed: int) -> int:
+
+def _names(model: Any) -> list[str]:
+    return [f"t{token}" for token in range(model.config.vocab_size)]
+
+
+def _ctranslate2(
+    policy: Policy, translator: Any, texts: Sequence[str], strategy: Strategy
+) -> Write:
+    import ctranslate2
+
+    names = _names(policy.model)
+    how: dict[str, Any] = {"beam_size": 1, "sampling_topk": 0, "return_scores": True}
+    if isinstance(strategy, BeamSettings):
+        how = {"beam_size": strategy.num_beams, "length_penalty": strategy.length_penalty}
+
+    def write(seed: int) -> Rows:
         ctranslate2.set_random_seed(seed + 1)
         sources = [[names[token] for token in row] for row in policy.source_ids(texts)]
         written = translator.translate_batch(
             sources,
-            beam_size=1,
-            num_hypotheses=strategy.num_candidates,
-            sampling_topk=0,
+            num_hypotheses=strategy.candidates,
             max_decoding_length=strategy.max_tokens,
-            max_batch_size=len(sources) * strategy.num_candidates,
-            return_scores=True,
+            max_batch_size=len(sources) * strategy.candidates,
             return_end_token=True,
+            **how,
         )
-        rows = [
-            [int(name[1:]) for name in hypothesis]
-            for result in written
-            for hypothesis in result.hypotheses
-        ]
+        found = itertools.chain.from_iterable(result.hypotheses for result in written)
+        rows = [[int(name[1:]) for name in hypothesis] for hypothesis in found]
         policy.texts(rows)
-        return sum(map(len, rows))
+        return rows
 
-    return draw
-
-
-def _lines(path: Path) -> list[str]:
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8") as file:
-        return [line.strip() for line in file]
+    return write
 
 
 if __name__ == "__main__":
