@@ -5,8 +5,8 @@ from torch import Tensor
 
 from goa.decoding.constraints import Constraints
 from goa.decoding.hypotheses import Hypotheses, Proposals, best_continuations
-from goa.decoding.settings import BeamSettings
-from goa.decoding.stepwise import Decoded, lay_out
+from goa.decoding.settings import BeamSettings, DiverseBeamSettings
+from goa.decoding.stepwise import Decoded, lay_out, move
 from goa.policies.policy import Policy, Writing
 from goa.policies.tokens import Tokens
 
@@ -15,7 +15,7 @@ from goa.policies.tokens import Tokens
 def beam_search(
     policy: Policy,
     sources: Tokens,
-    strategy: BeamSettings,
+    strategy: BeamSettings | DiverseBeamSettings,
     limits: Tensor,
     constraints: Constraints | None,
 ) -> Decoded:
@@ -26,90 +26,137 @@ def beam_search(
     places of ended candidates, by ``log p / length ** length_penalty``, and the K best that end
     nothing go on. A source leaves the batch as soon as its search is over.
 
+    In diverse beam search (Vijayakumar et al., 2018) each group is such a search of its own. A
+    token's score is lowered for each beam of earlier groups that goes on with the same token at
+    the same step (Hamming diversity), and what is taken off once stays off the candidate's score.
+
     Departure: where fewer candidates than are asked for can be written at all, the best is given
     again; transformers gives empty ones.
     """
     search = _Search(policy, strategy, limits, constraints)
     search.run(policy.start(sources, 1))
-    found = search.ended.best(strategy.num_candidates)
+    found = search.ended.joined(strategy.groups).best(strategy.num_candidates)
     tokens, log_probs = found.tokens.flatten(0, 1), found.log_probs.flatten(0, 1)
     return lay_out(tokens, log_probs, found.lengths.flatten(), policy.pad_id)
 
 
 class _Search:
-    """The searches of B sources, of which N are not over yet."""
+    """The searches of B sources, G of each, of which U are left in the batch."""
 
     def __init__(
         self,
         policy: Policy,
-        strategy: BeamSettings,
+        strategy: BeamSettings | DiverseBeamSettings,
         limits: Tensor,
         constraints: Constraints | None,
     ) -> None:
         self._end_id = policy.end_id
         self._strategy = strategy
-        self._limits = limits
+        self._groups = strategy.groups
+        self._num_beams = strategy.num_beams // strategy.groups
+        self._limits = limits.repeat_interleave(self._groups)
         self._constraints = constraints
-        shape = (len(limits), strategy.num_beams, int(limits.max()))
+        shape = (len(self._limits), self._num_beams, int(limits.max()))
         self.ended = Hypotheses.none_yet(shape, policy.pad_id, limits.device)
         self._running = Hypotheses.none_yet(shape, policy.pad_id, limits.device)
         self._running.scores[:, 0] = 0.0
-        self._left = torch.arange(len(limits), device=limits.device)
+        self._left = torch.arange(len(self._limits), device=limits.device)
 
     def run(self, writing: Writing) -> None:
         """Search to the end, from one candidate without a token for each source."""
-        width = 1
+        rows = self._left.unsqueeze(1) // self._groups
         for length in range(int(self._limits.max())):
-            proposals = self._propose(writing.logits, width, length)
+            proposals = self._propose(writing.logits, rows, length)
             self._end(proposals, length)
-            chosen = proposals.going_on(self._strategy.num_beams)
+            chosen = proposals.going_on(self._num_beams)
             self._running.go_on(chosen, length)
-            rows, last = _rows(chosen.parents, width), chosen.tokens
-            over = self._over(length + 1)
-            if over.any():
-                rows, last = rows[~over], last[~over]
-                self._running, self._left = self._running[~over], self._left[~over]
-            if len(rows) == 0:
+            parents, last = rows.gather(1, chosen.parents), chosen.tokens
+            staying = self._stay(length + 1)
+            if staying is not None:
+                parents, last = parents[staying], last[staying]
+            if len(last) == 0:
                 break
-            _move(writing, rows.flatten())
+            move(writing, parents.flatten())
             writing.advance(last.flatten())
-            width = self._strategy.num_beams
+            rows = torch.arange(last.numel(), device=last.device).view(last.shape)
 
-    def _propose(self, logits: Tensor, width: int, length: int) -> Proposals:
-        """Find the best continuations of each source's candidates, of which there are W."""
+    def _propose(self, logits: Tensor, rows: Tensor, length: int) -> Proposals:
+        """Find the best continuations of each search's candidates, which have these rows [U, W]."""
         normaliser = logits.logsumexp(dim=1)
-        values, offsets = logits, self._running.scores[:, :width]
+        values, offsets = logits, self._running.scores[:, : rows.shape[1]]
         if self._constraints is None:
-            offsets = offsets - normaliser.view(-1, width)
+            offsets = offsets - normaliser[rows]
         else:
-            written = self._running.tokens[:, :width, :length].flatten(0, 1)
-            sources = self._left.repeat_interleave(width)
-            values = logits - normaliser.unsqueeze(1)
-            values = self._constraints.apply(values, written, sources)
-        scores, parents, tokens = best_continuations(
-            values.view(-1, width, logits.shape[1]), offsets, 2 * self._strategy.num_beams
-        )
-        rows = _rows(parents, width)
+            values = self._constrained(logits - normaliser.unsqueeze(1), rows, length)
+        scores, parents, tokens = self._continuations(values, rows, offsets)
+        chosen = rows.gather(1, parents)
         limits = self._limits[self._left].unsqueeze(1)
         return Proposals(
             scores=scores,
             parents=parents,
             tokens=tokens,
-            log_probs=logits[rows, tokens] - normaliser[rows],
+            log_probs=logits[chosen, tokens] - normaliser[chosen],
             ends=(tokens == self._end_id) | (limits == length + 1),
         )
+
+    def _constrained(self, log_probs: Tensor, rows: Tensor, length: int) -> Tensor:
+        assert self._constraints is not None
+        if length == 0:  # groups share a row
+            sources = self._left[:: self._groups] // self._groups
+            return self._constraints.apply(log_probs, log_probs.new_empty(len(sources), 0), sources)
+        written = self._running.tokens[:, :, :length].flatten(0, 1)
+        sources = self._left.repeat_interleave(rows.shape[1]) // self._groups
+        return self._constraints.apply(log_probs, written, sources)
+
+    def _continuations(
+        self, values: Tensor, rows: Tensor, offsets: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Give scores, parents and tokens, [U, M] each, group by group."""
+        count, size = 2 * self._num_beams, values.shape[1]
+        if isinstance(self._strategy, BeamSettings):
+            return best_continuations(values.view(*rows.shape, size), offsets, count)
+        shape = (-1, self._groups, rows.shape[1])
+        parts: list[tuple[Tensor, Tensor, Tensor]] = []
+        lowered = torch.zeros(len(rows) // self._groups, size, device=values.device)
+        for group in range(self._groups):
+            mine = values[rows.view(shape)[:, group]] - lowered.unsqueeze(1)
+            parts.append(best_continuations(mine, offsets.view(shape)[:, group], count))
+            scores, _, tokens = parts[-1]
+            best = scores.masked_fill(tokens == self._end_id, -torch.inf).topk(self._num_beams)
+            price = (best.values > -torch.inf) * self._strategy.diversity
+            lowered.scatter_add_(1, tokens.gather(1, best.indices), price.to(lowered.dtype))
+        scores, parents, tokens = (
+            torch.stack(each, dim=1).flatten(0, 1) for each in zip(*parts, strict=True)
+        )
+        return scores, parents, tokens
 
     def _end(self, proposals: Proposals, length: int) -> None:
         """Put what ends with these tokens among the candidates that have ended."""
         divisor = (length + 1) ** self._strategy.length_penalty
-        ending = proposals.ending(self._strategy.num_beams, divisor)
+        ending = proposals.ending(self._num_beams, divisor)
         some = (ending.scores > -torch.inf).any(dim=1).nonzero().squeeze(1)
         if len(some) > 0:
             ended = self._running[some].with_last(ending[some], length)
             self.ended.take_in(self._left[some], ended)
 
+    def _stay(self, length: int) -> Tensor | None:
+        """Let sources leave whose searches are over after so many tokens.
+
+        Returns which searches stay, [U] bool; None: all. One that is over and stays with other
+        groups of its source has no more candidates, so that nothing comes of it.
+        """
+        over = self._over(length)
+        if not over.any():
+            return None
+        self._running.scores[over] = -torch.inf
+        over = over.view(-1, self._groups).all(dim=1).repeat_interleave(self._groups)
+        if not over.any():
+            return None
+        self._running, self._left = self._running[~over], self._left[~over]
+        return ~over
+
     def _over(self, length: int) -> Tensor:
-        """Say which searches, [N], are over with candidates of so many tokens."""
+        """Say which searches, [U], are over with candidates of so many tokens."""
         strategy, limits = self._strategy, self._limits[self._left]
         worst = self.ended.scores[self._left].amin(dim=1)
         over = limits == length
@@ -118,17 +165,3 @@ class _Search:
         reach = limits if strategy.early_stopping == "never" else torch.full_like(limits, length)
         best = self._running.scores[:, 0] / reach**strategy.length_penalty
         return over | (best <= worst)
-
-
-def _rows(parents: Tensor, width: int) -> Tensor:
-    """Give the rows of candidates [N, M] of N sources that have W rows each."""
-    return parents + width * torch.arange(len(parents), device=parents.device).unsqueeze(1)
-
-
-def _move(writing: Writing, rows: Tensor) -> None:
-    """Let each row go on from another, where it is another."""
-    if torch.equal(rows, torch.arange(len(writing.logits), device=rows.device)):
-        return
-    # They have been looked at, and would be copied.
-    writing.logits = writing.logits[:, :0]
-    writing.select(rows)

@@ -52,30 +52,53 @@ def truncate(logits: Tensor, settings: SampleSettings) -> Tensor:
     return logits
 
 
-def draw(logits: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
-    """Draw one token per row of logits [R, V] by inverting the CDF at uniform [R].
+class Mass:
+    """Unnormalised probabilities of R rows of tokens, to draw from by inverting the CDF.
 
     First the block of tokens is found, then the token in it: only one block a row is summed up
     token by token. ``torch.multinomial`` takes about 15 times as long on a CPU.
+    """
+
+    def __init__(self, logits: Tensor) -> None:
+        """Take logits, [R, V]."""
+        num_rows, size = logits.shape
+        num_blocks = -(-size // BLOCK)
+        top = logits.amax(dim=-1, keepdim=True)
+        mass = logits.new_empty(num_rows, num_blocks * BLOCK)
+        mass[:, size:] = 0.0
+        torch.sub(logits, top, out=mass[:, :size]).exp_()
+        self._blocks = mass.view(num_rows, num_blocks, BLOCK)
+        self._sums = self._blocks.sum(dim=-1)
+        self._rows = torch.arange(num_rows, device=logits.device)
+        self._top = top.squeeze(1)
+
+    def find(self, uniform: Tensor) -> tuple[Tensor, Tensor]:
+        """Draw one token per row at points of the unit interval, [R].
+
+        Returns the tokens, [R] int64, and the log of what all tokens that are left have, [R].
+        """
+        reached = self._sums.cumsum(dim=-1)
+        total = reached[:, -1:]
+        point = uniform.to(total.dtype).unsqueeze(1) * total
+        block = _first_above(reached, point)
+        before = reached.gather(1, (block - 1).clamp(min=0)).masked_fill(block == 0, 0.0)
+        within = self._blocks[self._rows, block.squeeze(1)].cumsum(dim=-1)
+        token = block * BLOCK + _first_above(within, point - before)
+        return token.squeeze(1), self._top + total.log().squeeze(1)
+
+    def remove(self, tokens: Tensor) -> None:
+        """Let one token of each row, [R], not be drawn again."""
+        block = tokens // BLOCK
+        self._blocks[self._rows, block, tokens % BLOCK] = 0.0
+        self._sums[self._rows, block] = self._blocks[self._rows, block].sum(dim=-1)
+
+
+def draw(logits: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+    """Draw one token per row of logits [R, V] by inverting the CDF at uniform [R].
 
     Returns the tokens, [R] int64, and the normaliser ``log sum exp`` of the logits, [R].
     """
-    num_rows, size = logits.shape
-    num_blocks = -(-size // BLOCK)
-    top = logits.amax(dim=-1, keepdim=True)
-    mass = logits.new_empty(num_rows, num_blocks * BLOCK)
-    mass[:, size:] = 0.0
-    torch.sub(logits, top, out=mass[:, :size]).exp_()
-    blocks = mass.view(num_rows, num_blocks, BLOCK)
-    reached = blocks.sum(dim=-1).cumsum_(dim=-1)
-    total = reached[:, -1:]
-    point = uniform.unsqueeze(1) * total
-    block = _first_above(reached, point)
-    before = reached.gather(1, (block - 1).clamp(min=0)).masked_fill(block == 0, 0.0)
-    rows = torch.arange(num_rows, device=logits.device)
-    within = blocks[rows, block.squeeze(1)].cumsum(dim=-1)
-    token = block * BLOCK + _first_above(within, point - before)
-    return token.squeeze(1), (top + total.log()).squeeze(1)
+    return Mass(logits).find(uniform)
 
 
 def _first_above(sums: Tensor, point: Tensor) -> Tensor:
@@ -84,4 +107,5 @@ def _first_above(sums: Tensor, point: Tensor) -> Tensor:
     # A point that rounding took up to the last sum is put right below it. right=True passes over
     # what adds nothing, such as tokens without mass.
     point = torch.minimum(point, last.nextafter(last.new_zeros(1)))
-    return torch.searchsorted(sums, point, right=True)
+    # Where no mass is left, nothing exceeds anything.
+    return torch.searchsorted(sums, point, right=True).clamp(max=sums.shape[1] - 1)

@@ -9,8 +9,16 @@ from torch import Tensor
 from goa.decoding.beam import beam_search
 from goa.decoding.constraints import constraints_of, length_limits
 from goa.decoding.drawing import draw, truncate, uniforms
-from goa.decoding.settings import BeamSettings, GreedySettings, SampleSettings, StrategySettings
+from goa.decoding.settings import (
+    BeamSettings,
+    DiverseBeamSettings,
+    GreedySettings,
+    SampleSettings,
+    StochasticBeamSettings,
+    StrategySettings,
+)
 from goa.decoding.stepwise import Choose, Decoded, decode, greedy_choice
+from goa.decoding.stochastic_beam import Randomness, stochastic_beam_search
 from goa.policies.policy import Policy
 from goa.policies.tokens import Tokens
 
@@ -75,13 +83,16 @@ def _decode(
 ) -> Decoded:
     limits = length_limits(policy, sources, strategy)
     constraints = constraints_of(policy, sources, strategy)
-    if isinstance(strategy, BeamSettings):
+    if isinstance(strategy, BeamSettings | DiverseBeamSettings):
         return beam_search(policy, sources, strategy, limits, constraints)
+    if isinstance(strategy, StochasticBeamSettings):
+        noise = Randomness(seed=seed, keys=keys)
+        return stochastic_beam_search(policy, sources, strategy, limits, constraints, noise)
     choose: Choose = greedy_choice
     if isinstance(strategy, SampleSettings):
         # As wide as the settings have it: the room that a batch has would move the later draws.
-        noise = uniforms(seed, keys, strategy.candidates, strategy.max_tokens)
-        choose = _sampler(strategy, noise.to(policy.device))
+        points = uniforms(seed, keys, strategy.candidates, strategy.max_tokens)
+        choose = _sampler(strategy, points.to(policy.device))
     if prefixes is not None:
         choose = _after(prefixes, strategy.candidates, choose)
     with torch.no_grad():

@@ -128,11 +128,26 @@ class Hypotheses:
         lengths = torch.cat([mine.lengths, others.lengths], dim=1)
         self.lengths[searches] = lengths.gather(1, best.indices)
 
+    def joined(self, groups: int) -> "Hypotheses":
+        """Join groups of searches, [U / G, K * G]: the best of all first, then the second best."""
+        count = self.scores.shape[1]
+        scores = self.scores.view(-1, groups, count)
+        by_rank = scores.sort(dim=1, descending=True, stable=True)
+        searches = by_rank.indices + groups * torch.arange(len(scores), device=scores.device).view(
+            -1, 1, 1
+        )
+        searches = searches.transpose(1, 2).flatten(1)
+        places = torch.arange(count, device=scores.device).repeat_interleave(groups)
+        return self._at(searches, places.expand(len(searches), -1))
+
     def best(self, count: int) -> "Hypotheses":
         """Take the first candidates of each search; where there are too few, the best again."""
         places = torch.arange(count, device=self.scores.device).expand(len(self.scores), -1)
         places = places.masked_fill(self.scores[:, :count] == -torch.inf, 0)
         searches = torch.arange(len(places), device=places.device).unsqueeze(1)
+        return self._at(searches, places)
+
+    def _at(self, searches: Tensor, places: Tensor) -> "Hypotheses":
         return Hypotheses(
             tokens=self.tokens[searches, places],
             log_probs=self.log_probs[searches, places],

@@ -51,10 +51,7 @@ class GreedySettings(ConstraintSettings):
         return 1
 
 
-class BeamSettings(ConstraintSettings):
-    """Beam search; the best candidates of the beam, best first."""
-
-    kind: Literal["beam"]
+class _BeamSettings(ConstraintSettings):
     num_beams: int = Field(4, ge=2)
     num_candidates: int = Field(1, ge=1)
     length_penalty: float = Field(1.0, ge=0.0, le=5.0)
@@ -65,12 +62,64 @@ class BeamSettings(ConstraintSettings):
     where a length_penalty favours long ones; never: only when none of those could become better."""
 
     @model_validator(mode="after")
-    def _beam_holds_the_candidates(self) -> "BeamSettings":
+    def _beam_holds_the_candidates(self) -> Self:
         if self.num_candidates > self.num_beams:
             raise ValueError(
                 f"num_candidates ({self.num_candidates}) exceeds num_beams ({self.num_beams})"
             )
         return self
+
+    @property
+    def candidates(self) -> int:
+        """Candidates per source, K."""
+        return self.num_candidates
+
+
+class BeamSettings(_BeamSettings):
+    """Beam search; the best candidates of the beam, best first."""
+
+    kind: Literal["beam"]
+
+    @property
+    def groups(self) -> int:
+        """Searches per source."""
+        return 1
+
+
+class DiverseBeamSettings(_BeamSettings):
+    """Beam search in groups, each of which avoids what those before it say in the same place.
+
+    The best of each group come first, then the second best; among these, the best first.
+    """
+
+    kind: Literal["diverse_beam"]
+    num_candidates: int = Field(4, ge=1)
+    num_groups: int = Field(4, ge=2)
+    """num_beams is divided among so many."""
+    diversity: float = Field(0.5, ge=0.0, le=100.0)
+    """Taken off the log-probability of a token for each beam of earlier groups that goes on with it
+    (Vijayakumar et al., 2018)."""
+
+    @model_validator(mode="after")
+    def _groups_are_alike(self) -> Self:
+        if self.num_beams % self.num_groups:
+            raise ValueError(
+                f"num_beams ({self.num_beams}) is no multiple of num_groups ({self.num_groups})"
+            )
+        return self
+
+    @property
+    def groups(self) -> int:
+        """Searches per source."""
+        return self.num_groups
+
+
+class StochasticBeamSettings(ConstraintSettings):
+    """Draws without replacement (Kool et al., 2019); the first is a draw from the policy."""
+
+    kind: Literal["stochastic_beam"]
+    num_candidates: int = Field(8, ge=2)
+    temperature: float = Field(1.0, gt=0.0, le=10.0)
 
     @property
     def candidates(self) -> int:
@@ -133,14 +182,13 @@ class MbrSettings(_ChoosingSettings):
 ChoosingSettings = BestOfSettings | MbrSettings
 """What needs an evaluator to write with, and so is for outputs alone, not for training."""
 
-StrategySettings = Annotated[
-    GreedySettings | BeamSettings | SampleSettings, Field(discriminator="kind")
-]
+_Alone = (
+    GreedySettings | BeamSettings | DiverseBeamSettings | StochasticBeamSettings | SampleSettings
+)
+StrategySettings = Annotated[_Alone, Field(discriminator="kind")]
 """What a policy does by itself."""
 
-DecodingSettings = Annotated[
-    GreedySettings | BeamSettings | SampleSettings | ChoosingSettings, Field(discriminator="kind")
-]
+DecodingSettings = Annotated[_Alone | ChoosingSettings, Field(discriminator="kind")]
 """Every way from a source to a text."""
 
 

@@ -84,3 +84,11 @@ def greedy_choice(logits: Tensor, rows: Tensor, step: int) -> tuple[Tensor, Tens
     """Choose the likeliest token of each row."""
     del rows, step
     return logits.argmax(dim=1), logits.logsumexp(dim=1)
+
+
+def move(writing: Writing, rows: Tensor) -> None:
+    """Let each row go on from another [R], where it is another; the logits are forgotten."""
+    if torch.equal(rows, torch.arange(len(writing.logits), device=rows.device)):
+        return
+    writing.logits = writing.logits[:, :0]  # they would be copied
+    writing.select(rows)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from goa.data.noise import SourceNoiseSettings
-from goa.decoding.settings import BeamSettings, GenerateSettings, GreedySettings, SampleSettings
+from goa.decoding.settings import GenerateSettings, SampleSettings, StrategySettings
 from goa.errors import SettingsError
 from goa.evaluators.table import EvaluatorSettings
 from goa.objectives.contract import Need
@@ -25,9 +25,6 @@ from goa.trainer.misfits import misfit
 from goa.trainer.perturbation import PerturbationSettings
 from goa.trainer.settings import DivergenceSettings, OptimiserSettings, ValidationSettings
 
-CandidateSettings = Annotated[
-    SampleSettings | BeamSettings | GreedySettings, Field(discriminator="kind")
-]
 LearningSettings = Annotated[ObjectiveSettings | EvolutionSettings, Field(discriminator="kind")]
 SilentSources = Literal["keep", "skip", "resample"]
 LikelihoodWeight = Annotated[float, Field(ge=0.0)] | RampSettings
@@ -63,10 +60,10 @@ class FinetuneSettings(Settings):
     rounds: int = Field(200, ge=1)
     """Generate, score, update: so many times."""
     sources_per_round: int = Field(48, ge=1)
-    candidates: CandidateSettings = SampleSettings(kind="sample")
+    candidates: StrategySettings = SampleSettings(kind="sample")
     """How candidates are written in every round after the first, which learns from the pool. A
-    beam's are no draws: only mrt, margin, best_of_n and dpo can learn from them. Greedy outputs are
-    for evolution alone."""
+    beam's, of any kind, are no independent draws: only mrt, margin, best_of_n and dpo can learn
+    from them. Greedy outputs are for evolution alone."""
     with_reference: bool = False
     """Put a reference among each source's candidates; for the same objectives."""
     silent_sources: SilentSources = "skip"
@@ -131,9 +128,9 @@ class FinetuneSettings(Settings):
         return self.silent_sources == "keep" or self.with_reference
 
     @property
-    def pool_kind(self) -> Literal["sample", "beam"]:
+    def pool_kind(self) -> str:
         """Kind of the pool's candidates that are learnt from, and that tell silent sources."""
-        return "beam" if self.candidates.kind == "beam" else "sample"
+        return "sample" if self.candidates.kind == "greedy" else self.candidates.kind
 
     def resolved(self) -> list["ResolvedPhase"]:
         """Give each phase its whole settings.

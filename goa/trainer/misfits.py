@@ -19,7 +19,7 @@ def _misled(settings: FinetuneSettings) -> str | None:
     if settings.candidates.kind == "greedy" and settings.objective.kind != "evolution":
         return "greedy outputs are one for each source; only evolution can learn from them"
     if "draws" in settings.needs and (
-        settings.candidates.kind == "beam" or settings.with_reference
+        settings.candidates.kind != "sample" or settings.with_reference
     ):
         return (
             f"{settings.objective.kind} learns from the policy's own draws: beams and references "

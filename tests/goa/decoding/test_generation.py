@@ -7,7 +7,14 @@ import torch
 from transformers import GenerationConfig
 
 from goa.decoding.generation import Candidates, generate
-from goa.decoding.settings import BeamSettings, GreedySettings, SampleSettings, StrategySettings
+from goa.decoding.settings import (
+    BeamSettings,
+    DiverseBeamSettings,
+    GreedySettings,
+    SampleSettings,
+    StochasticBeamSettings,
+    StrategySettings,
+)
 from goa.policies.policy import Policy
 from tests.conftest import SENTENCES
 
@@ -17,6 +24,10 @@ STRATEGIES = [
     SampleSettings(kind="sample", num_candidates=5, max_tokens=12),
     SampleSettings(kind="sample", num_candidates=5, max_tokens=12, temperature=0.7, top_p=0.9),
     BeamSettings(kind="beam", num_beams=3, num_candidates=2, max_tokens=12),
+    DiverseBeamSettings(kind="diverse_beam", num_beams=4, num_groups=2, max_tokens=12),
+    StochasticBeamSettings(
+        kind="stochastic_beam", num_candidates=4, temperature=0.8, max_tokens=12
+    ),
 ]
 
 

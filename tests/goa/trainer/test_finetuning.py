@@ -226,3 +226,12 @@ def test_evolution_learns_from_greedy_outputs_and_others_do_not() -> None:
     assert settings.pool_kind == "sample"
     with pytest.raises(ValueError, match="only evolution can learn"):
         FinetuneSettings.model_validate({"objective": {"kind": "mrt"}, **greedy})
+
+
+@pytest.mark.parametrize("kind", ["beam", "diverse_beam", "stochastic_beam"])
+def test_beams_of_any_kind_are_no_independent_draws(kind: str) -> None:
+    beams = {"candidates": {"kind": kind, "num_candidates": 4}}
+    settings = FinetuneSettings.model_validate({"objective": {"kind": "mrt"}, **beams})
+    assert settings.pool_kind == kind
+    with pytest.raises(ValueError, match="learns from the policy's own draws"):
+        FinetuneSettings.model_validate({"objective": {"kind": "reinforce"}, **beams})
