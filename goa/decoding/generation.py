@@ -1,11 +1,13 @@
 """One entry for every decoding strategy."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
+from goa.decoding.batching import in_batches
 from goa.decoding.beam import beam_search
 from goa.decoding.constraints import constraints_of, length_limits
 from goa.decoding.drawing import draw, truncate, uniforms
@@ -57,19 +59,63 @@ def generate(
             the policy; not for beams.
 
     Candidates that reach the length limit are cut there, without an end token.
+
+    Raises:
+        PolicyError: memory does not hold a single source with its candidates.
     """
-    decoded = _decode(policy, sources, strategy, seed, keys, prefixes)
-    shape = (len(sources.ids), strategy.candidates, -1)
+    parts = list(generate_in_batches(policy, sources, strategy, seed, keys, prefixes))
+    order = torch.cat([rows for rows, _ in parts]).argsort()
+    width = max(part.tokens.shape[2] for _, part in parts)
+
+    def stack(values: Sequence[Tensor], filler: float) -> Tensor:
+        padded = [pad(each, (0, width - each.shape[2]), value=filler) for each in values]
+        return torch.cat(padded)[order]
+
+    texts = [row for _, part in parts for row in part.texts]
+    return Candidates(
+        tokens=stack([part.tokens for _, part in parts], policy.pad_id),
+        mask=stack([part.mask for _, part in parts], False),
+        log_probs=stack([part.log_probs for _, part in parts], 0.0),
+        texts=tuple(texts[place] for place in order.tolist()),
+    )
+
+
+def generate_in_batches(
+    policy: Policy,
+    sources: Tokens,
+    strategy: StrategySettings,
+    seed: int,
+    keys: Sequence[str],
+    prefixes: Tokens | None = None,
+) -> Iterator[tuple[Tensor, Candidates]]:
+    """Do as :func:`generate` does, as many sources at a time as memory holds, those alike together.
+
+    Gives the places of some sources with their candidates; each source comes once.
+    """
+
+    def write(rows: Tensor) -> Candidates:
+        given = None if prefixes is None else prefixes[rows]
+        own = [keys[row] for row in rows.tolist()]
+        return _laid_out(
+            policy, strategy, _decode(policy, sources[rows], strategy, seed, own, given)
+        )
+
+    num_rows = getattr(strategy, "num_beams", strategy.candidates)
+    limits = length_limits(policy, sources, strategy)
+    return in_batches(policy, num_rows * limits + sources.mask.sum(dim=1), write)
+
+
+def _laid_out(policy: Policy, strategy: StrategySettings, decoded: Decoded) -> Candidates:
+    """Lay rows out by source, and say what they say."""
+    count = strategy.candidates
+    shape = (len(decoded.tokens) // count, count, -1)
     ids, lengths = decoded.tokens.tolist(), decoded.mask.sum(dim=1).tolist()
     texts = policy.texts([row[:length] for row, length in zip(ids, lengths, strict=True)])
     return Candidates(
         tokens=decoded.tokens.view(shape),
         mask=decoded.mask.view(shape),
         log_probs=decoded.log_probs.view(shape),
-        texts=tuple(
-            tuple(texts[start : start + strategy.candidates])
-            for start in range(0, len(texts), strategy.candidates)
-        ),
+        texts=tuple(tuple(texts[start : start + count]) for start in range(0, len(texts), count)),
     )
 
 

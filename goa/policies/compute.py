@@ -40,10 +40,11 @@ def set_up(policy: Policy, settings: ComputeSettings, *, dropout: bool) -> None:
 
     Args:
         policy: changed in place; its configuration stays.
-        settings: the precision, and whether gradients are checkpointed.
+        settings: the precision, memory, and whether gradients are checkpointed.
         dropout: whether it is to be trained with dropout.
     """
     policy.precision = settings.precision
+    policy.tokens_at_once = settings.tokens_at_once
     policy.checkpoints_gradients = settings.gradient_checkpointing
     if settings.gradient_checkpointing:
         policy.model.activation_checkpointing_enable({"use_reentrant": False})

@@ -58,6 +58,9 @@ class Policy(ABC):
         self.checkpoints_gradients = False
         """Whether inner states are computed again on the way back; then the model has no dropout,
         or is trained with it."""
+        self.tokens_at_once: int | None = None
+        """Tokens that are held at a time in writing, room for those to come included; None: as many
+        as memory has room for, which is found when writing first begins."""
         self.adapter: Any = None
         """peft's view of the model, where only an adapter in it is trained."""
         self.shards: Shards | None = None
@@ -105,6 +108,13 @@ class Policy(ABC):
     def state_size(self) -> int:
         """Width of the decoder's hidden states, d."""
         return int(self.model.config.hidden_size)
+
+    @property
+    def num_layers(self) -> int:
+        """Layers that write."""
+        names = ("decoder_layers", "num_decoder_layers", "num_hidden_layers")
+        config = self.model.config
+        return next(int(getattr(config, name)) for name in names if hasattr(config, name))
 
     def tokenize_sources(self, texts: Sequence[str]) -> Tokens:
         """Tokenize B sources and lay them out as a batch, [B, S].

@@ -81,6 +81,10 @@ class ComputeSettings(Settings):
     gradient_checkpointing: bool = False
     """Compute the inner states of layers once more on the way back instead of keeping them: less
     memory, about a third more time an update (Chen et al., 2016)."""
+    tokens_at_once: int | None = Field(None, ge=1)
+    """Tokens that are held at a time where candidates are written, sources and room for tokens to
+    come included: bounds the memory, and changes no candidate but for the last bits. None named
+    means as many as memory has room for. Halved, with a warning, where that was too many."""
     fsdp: bool = False
     """Spread weights, gradients and moments over the processes of a stage instead of keeping all of
     them in each (fully sharded data parallelism; Rajbhandari et al., 2020)."""
