@@ -152,6 +152,13 @@ class SampleSettings(_DrawingSettings):
         return self.num_candidates
 
 
+_Alone = (
+    GreedySettings | BeamSettings | DiverseBeamSettings | StochasticBeamSettings | SampleSettings
+)
+StrategySettings = Annotated[_Alone, Field(discriminator="kind")]
+"""What a policy does by itself."""
+
+
 class _ChoosingSettings(_DrawingSettings):
     num_candidates: int = Field(8, ge=2)
     """Draws per source that one is chosen from."""
@@ -159,7 +166,7 @@ class _ChoosingSettings(_DrawingSettings):
     """Who chooses: a name under evaluators or evaluate.metrics."""
 
     @property
-    def drawn(self) -> SampleSettings:
+    def drawn(self) -> StrategySettings:
         """How the candidates are written: the very draws of a sample with these settings."""
         shared = self.model_dump(include=set(_DrawingSettings.model_fields))
         return SampleSettings(kind="sample", **shared)
@@ -171,6 +178,25 @@ class BestOfSettings(_ChoosingSettings):
     kind: Literal["best_of"]
     log_prob_weight: float = Field(0.0, ge=0.0, le=100.0)
     """Weight of the policy's own log-probability beside the log-odds of the score."""
+    write: StrategySettings | None = None
+    """Choose among the candidates of this strategy, such as a beam's; none named means draws, with
+    the settings beside."""
+
+    @model_validator(mode="after")
+    def _candidates_are_described_once(self) -> Self:
+        if self.write is None:
+            return self
+        if self.write.candidates < 2:
+            raise ValueError("write gives one candidate, which leaves nothing to choose")
+        for name, field in _DrawingSettings.model_fields.items():
+            if getattr(self, name) != field.default:
+                raise ValueError(f"{name} stands beside write, which says all of it; put it there")
+        return self
+
+    @property
+    def drawn(self) -> StrategySettings:
+        """How the candidates are written."""
+        return super().drawn if self.write is None else self.write
 
 
 class MbrSettings(_ChoosingSettings):
@@ -181,12 +207,6 @@ class MbrSettings(_ChoosingSettings):
 
 ChoosingSettings = BestOfSettings | MbrSettings
 """What needs an evaluator to write with, and so is for outputs alone, not for training."""
-
-_Alone = (
-    GreedySettings | BeamSettings | DiverseBeamSettings | StochasticBeamSettings | SampleSettings
-)
-StrategySettings = Annotated[_Alone, Field(discriminator="kind")]
-"""What a policy does by itself."""
 
 DecodingSettings = Annotated[_Alone | ChoosingSettings, Field(discriminator="kind")]
 """Every way from a source to a text."""

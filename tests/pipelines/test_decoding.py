@@ -58,6 +58,18 @@ def test_the_best_of_a_sample_is_what_the_evaluator_likes_best(policy: Policy) -
     assert len(set(chosen)) > 1
 
 
+def test_the_best_of_a_beam_is_what_the_evaluator_likes_best(policy: Policy) -> None:
+    beam = BeamSettings(kind="beam", num_beams=4, num_candidates=4, max_tokens=9)
+    strategy = BestOfSettings(kind="best_of", evaluator="length", write=beam)
+    written, chosen = write(policy, EXAMPLES, strategy, 7, JUDGES)
+    assert written.texts == write(policy, EXAMPLES, beam, 7)[0].texts
+    for example, row, place in zip(EXAMPLES, written.texts, chosen, strict=True):
+        samples = [Sample(example=example, candidate=text) for text in row]
+        scores = JUDGES["length"].score(samples).values
+        assert place == scores.index(max(scores))  # type: ignore[type-var]
+    assert len(set(chosen)) > 1
+
+
 def test_minimum_bayes_risk_looks_at_no_reference(policy: Policy) -> None:
     others = [Example(id=e.id, source=e.source, references=("else",)) for e in EXAMPLES]
     found = decode(policy, EXAMPLES, MBR, 7, JUDGES)

@@ -8,7 +8,13 @@ import torch
 
 from goa.decoding.choosing import choose, expected_utilities, preferences
 from goa.decoding.generation import Candidates
-from goa.decoding.settings import BestOfSettings, ChoosingSettings, MbrSettings, SampleSettings
+from goa.decoding.settings import (
+    BeamSettings,
+    BestOfSettings,
+    ChoosingSettings,
+    MbrSettings,
+    SampleSettings,
+)
 from goa.records import Example, Sample
 
 BEST = BestOfSettings(kind="best_of", evaluator="x")
@@ -143,3 +149,15 @@ def test_what_is_drawn_is_a_sample_of_the_same_settings(
     settings |= {"min_p": 0.1, "epsilon": 0.01, "no_repeat_ngram": 2, "max_source_ratio": 1.5}
     strategy = model(kind=kind, evaluator="x", **settings)
     assert strategy.drawn == SampleSettings(kind="sample", **settings)
+
+
+def test_what_is_chosen_among_is_described_once() -> None:
+    beam = {"kind": "beam", "num_beams": 4, "num_candidates": 4}
+    shared = {"kind": "best_of", "evaluator": "x"}
+    strategy = BestOfSettings.model_validate({**shared, "write": beam})
+    assert strategy.drawn == BeamSettings.model_validate(beam)
+    assert BestOfSettings.model_validate(strategy.model_dump()) == strategy
+    with pytest.raises(ValueError, match="temperature stands beside write"):
+        BestOfSettings.model_validate({**shared, "write": beam, "temperature": 0.5})
+    with pytest.raises(ValueError, match="leaves nothing to choose"):
+        BestOfSettings.model_validate({**shared, "write": {"kind": "greedy"}})
