@@ -3,9 +3,12 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# What `make bench` writes with and learns from: make bench POLICY=folder DATA="sources.gz references.gz"
+POLICY ?= out/policies/mle
+DATA ?= out/data
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock
 
-.PHONY: run serve test test-long system check format lock clean
+.PHONY: run serve test test-long bench system check format lock clean
 
 run: $(VENV)/run  ## the whole graph on the corpus that params.yaml names
 	$(BIN)/goa run
@@ -18,6 +21,18 @@ test: $(VENV)/dev system  ## what CI runs
 
 test-long: $(VENV)/dev  ## the tests that take minutes
 	$(BIN)/python -m pytest -m long
+
+bench: $(VENV)/bench $(POLICY)  ## goa against its peers, the short set: minutes, on an idle machine
+	$(BIN)/python benchmarks/decode.py $(POLICY) $(DATA) --json out/benchmarks/decode.json
+	$(BIN)/python benchmarks/decode.py $(POLICY) $(DATA) --beam 4 --json out/benchmarks/beam.json
+	$(BIN)/python benchmarks/rounds.py $(POLICY) $(DATA) --repeats 3 --json out/benchmarks/rounds.json
+	$(BIN)/python benchmarks/grpo.py $(DATA) --repeats 3 --json out/benchmarks/grpo.json
+	$(BIN)/python benchmarks/pretraining.py $(DATA) --updates 8 --repeats 3 \
+	  --json out/benchmarks/pretraining.json
+	$(BIN)/python benchmarks/growth.py $(POLICY) $(DATA) --repeats 2 --json out/benchmarks/growth.json
+
+out/policies/mle: | $(VENV)/run  # as `make run` makes it, by the stages that it takes
+	$(BIN)/goa run pretrain
 
 system:  ## Debian packages that tests use, where root and apt can get them; else those tests are skipped
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null \
@@ -47,6 +62,10 @@ format: $(VENV)/dev
 
 .venv/dev: pyproject.toml requirements.lock | .venv/bin/python
 	$(INSTALL) -e '.[dev]'
+	touch $@ .venv/run
+
+.venv/bench: pyproject.toml requirements.lock | .venv/bin/python
+	$(INSTALL) -e '.[bench]'
 	touch $@ .venv/run
 
 lock:  ## newest versions that pyproject.toml allows, by name and version alone

@@ -58,8 +58,8 @@ def main() -> None:
     texts = [example.source for example in read_examples(given.sources, given.num_sources)]
     strategy = _strategy(given)
     writers: dict[str, Write] = {
-        "goa": _goa(policy, texts, strategy),
-        "transformers": _transformers(policy, texts, strategy),
+        "goa": goa_writer(policy, texts, strategy),
+        "transformers": transformers_writer(policy, texts, strategy),
     }
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -70,7 +70,7 @@ def main() -> None:
             writers["CTranslate2"] = _ctranslate2(policy, translator, texts, strategy)
         sides = {name: Side(work=partial(_counted, write)) for name, write in writers.items()}
         runs = take_turns(sides, given.repeats, given.device)
-        same = _same_as_transformers(writers, strategy) if given.beam else {}
+        same = same_as_transformers(writers, strategy) if given.beam else {}
     _show(runs, same)
     print(f"\nOutputs: {strategy.candidates} of each of {len(texts)} sources.")
     write_json(given.json, given, {"runs": runs, "same_as_transformers": same})
@@ -104,7 +104,7 @@ def _counted(write: Write, seed: int) -> dict[str, float]:
     return {"tokens": sum(map(len, write(seed)))}
 
 
-def _same_as_transformers(writers: dict[str, Write], strategy: Strategy) -> dict[str, float]:
+def same_as_transformers(writers: dict[str, Write], strategy: Strategy) -> dict[str, float]:
     """Give each writer's share of sources whose outputs are transformers', token for token."""
     written = {name: _by_source(write(0), strategy.candidates) for name, write in writers.items()}
     wanted = written["transformers"]
@@ -135,7 +135,9 @@ def _show(runs: Runs, same: dict[str, float]) -> None:
     print(table([*header, *(["as transformers"] if same else [])], rows))
 
 
-def _goa(policy: Policy, texts: Sequence[str], strategy: Strategy) -> Write:
+def goa_writer(policy: Policy, texts: Sequence[str], strategy: Strategy) -> Write:
+    """Write by goa, with every token's log-probability."""
+
     def write(seed: int) -> Rows:
         sources = policy.tokenize_sources(texts)
         written = generate(policy, sources, strategy, seed, texts)
@@ -144,7 +146,8 @@ def _goa(policy: Policy, texts: Sequence[str], strategy: Strategy) -> Write:
     return write
 
 
-def _transformers(policy: Policy, texts: Sequence[str], strategy: Strategy) -> Write:
+def transformers_writer(policy: Policy, texts: Sequence[str], strategy: Strategy) -> Write:
+    """Write by transformers' generate; draws with every token's log-probability."""
     beam = isinstance(strategy, BeamSettings)
     how: dict[str, Any] = {"do_sample": True, "top_k": 0, "output_logits": True}
     if isinstance(strategy, BeamSettings):

@@ -10,15 +10,15 @@ POLICY is a policy's folder; DATA a project's out/data, or a file of sources and
   sources, as `goa generate` writes them; the draws of one batch are let go before the next is
   written. Where DATA has fewer sources, they come again, with other draws.
 
-Each point is a process of its own: memory is the peak of a first time beyond what was in use once
-the policy was there; seconds are the median of what came after it. Nothing is asked to grow less
+Each point has two processes of its own, since memory that is given back at once takes time: in one,
+memory is the peak of a first time beyond what was in use once the policy was there; in the other,
+seconds are the median of what comes after a first time. Nothing is asked to grow less
 than in proportion: what is looked for is a candidate that costs more than the first one did.
 """
 
 import argparse
 import itertools
 import json
-import statistics
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -27,7 +27,16 @@ from pathlib import Path
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from benchmarks.harness import Run, arguments, read_examples, table, timed, write_json
+from benchmarks.harness import (
+    Run,
+    Side,
+    arguments,
+    median,
+    read_examples,
+    table,
+    take_turns,
+    write_json,
+)
 from benchmarks.memory import in_own_process, peak_mib
 from goa.decoding.settings import SampleSettings
 from goa.evaluators.bleu import BleuSettings
@@ -72,15 +81,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--largest", type=int, default=64, help="candidates")
     parser.add_argument("--most", type=int, default=100, help="times the sources")
     parser.add_argument("--max-tokens", type=int, default=64)
-    parser.add_argument("--point", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--point", nargs=4, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
 def _point(what: str, num_sources: int, num_candidates: int) -> Run:
-    """Measure one point in a process of its own."""
-    point = ("--point", what, str(num_sources), str(num_candidates))
-    run: Run = json.loads(in_own_process(*point))
-    return run
+    """Measure one point in processes of its own."""
+    point = (what, str(num_sources), str(num_candidates))
+    run: Run = json.loads(in_own_process("--point", "seconds", *point, gives_back=False))
+    return {**run, **json.loads(in_own_process("--point", "mib", *point))}
 
 
 def _show(header: str, points: dict[int, Run]) -> None:
@@ -103,8 +112,9 @@ def _show(header: str, points: dict[int, Run]) -> None:
 
 
 def _measure(given: argparse.Namespace) -> Run:
-    """Do what a point says once for its memory, and again for its time."""
-    what, num_sources, num_candidates = given.point[0], *map(int, given.point[1:])
+    """Do what a point says: once for its memory, or again and again for its time."""
+    wanted, what = given.point[:2]
+    num_sources, num_candidates = map(int, given.point[2:])
     torch.set_num_threads(given.threads)
     policy = load_policy(given.policy, torch.device("cpu"))
     examples = _repeated(read_examples(given.data, num_sources), num_sources)
@@ -112,17 +122,15 @@ def _measure(given: argparse.Namespace) -> Run:
         kind="sample", num_candidates=num_candidates, max_tokens=given.max_tokens
     )
     make = {"round": _round, "pool": _pool}[what]
-    made: list[Work] = []
-
-    def first() -> None:
-        made.append(make(policy, examples, strategy))
-        made[0](0)
-
-    mib = peak_mib(first)
-    runs = [timed(made[0], seed) for seed in range(1, given.repeats + 1)]
-    names = ("seconds", "tokens")
-    medians = {name: statistics.median(run[name] for run in runs) for name in names}
-    return {**medians, "mib": mib, "candidates": num_sources * num_candidates}
+    if wanted == "mib":
+        return {"mib": peak_mib(lambda: make(policy, examples, strategy)(0))}
+    side = Side(work=make(policy, examples, strategy))
+    (runs,) = take_turns({what: side}, given.repeats).values()
+    return {
+        "seconds": median(runs, "seconds"),
+        "tokens": median(runs, "tokens"),
+        "candidates": num_sources * num_candidates,
+    }
 
 
 def _repeated(examples: Sequence[Example], number: int) -> list[Example]:

@@ -28,10 +28,16 @@ def peak_mib(work: Callable[[], object], device: str = "cpu") -> float:
     return _status("VmHWM") - start
 
 
-def in_own_process(*arguments: str) -> str:
-    """Run this very command with further arguments; give the last line that it prints."""
+def in_own_process(*arguments: str, gives_back: bool = True) -> str:
+    """Run this very command with further arguments; give the last line that it prints.
+
+    Args:
+        arguments: added to the command's own.
+        gives_back: whether freed memory is given back at once, which takes time.
+    """
     command = [sys.executable, *sys.argv, *arguments]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=ENVIRONMENT)
+    environment = ENVIRONMENT if gives_back else None
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
     return done.stdout.strip().splitlines()[-1]
 
 

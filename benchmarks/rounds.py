@@ -16,9 +16,9 @@ takes one step of AdamW on REINFORCE with the leave-one-out baseline, in float32
 Each begins every repeat with the same weights and no moments; what restores them is not timed, and
 the draws are others each time. A first round is not counted. Ratios are of medians. Memory is the
 peak of a first round, what it is made with included, beyond what was in use once the policy was
-there, each in a process of its own. Arithmetic is
-what the round needs at least (benchmarks/arithmetic.py) over the time of drawing and updating, as a
-share of the rate of a large matrix product, which takes its turns, too.
+there, each in a process of its own. Arithmetic is what the round needs at least
+(benchmarks/arithmetic.py) over the time of drawing and updating, as a share of the rate of a large
+matrix product, which takes its turns, too.
 """
 
 import argparse
@@ -64,6 +64,8 @@ from pipelines.stage import silence_foreign_bars
 
 PRODUCT = "matrix product"
 SETTINGS = OptimiserSettings(learning_rate=1e-4)
+Work = Callable[[int], Run]
+"""Does a round once, by a seed."""
 
 
 def main() -> None:
@@ -78,9 +80,9 @@ def main() -> None:
     )
     if given.memory_of:
         make = SIDES[given.memory_of]
-        print(peak_mib(lambda: make(policy, examples, strategy).work(0), given.device))
+        print(peak_mib(lambda: make(policy, examples, strategy)(0), given.device))
         return
-    sides = {name: make(policy, examples, strategy) for name, make in SIDES.items()}
+    sides = make_sides(policy, examples, strategy)
     runs = take_turns({**sides, PRODUCT: product_side(given.device)}, given.repeats, given.device)
     memory = {name: float(in_own_process("--memory-of", name)) for name in sides}
     rate = median(runs.pop(PRODUCT), "operations", per="seconds")
@@ -122,21 +124,22 @@ def _show(runs: Runs, memory: Mapping[str, float], rate: float) -> None:
     print(table(["who", "round, s", *(f"{part}, s" for part in parts[1:]), *rest], rows))
 
 
-class Weights:
-    """Of a policy, kept to go back to."""
+def make_sides(
+    policy: Policy, examples: Sequence[Example], strategy: SampleSettings
+) -> dict[str, Side]:
+    """Make all sides, which share the policy, and begin with the weights that it has now."""
+    kept = {name: weight.detach().clone() for name, weight in policy.trained().items()}
 
-    def __init__(self, policy: Policy) -> None:
-        self._policy = policy
-        self._kept: dict[str, Tensor] = {}
+    @torch.no_grad()
+    def restore() -> None:
+        for name, weight in policy.trained().items():
+            weight.copy_(kept[name])
+            weight.grad = None
 
-    def restore(self) -> None:
-        """Give the policy the weights that it had at the first call."""
-        trained = self._policy.trained()
-        with torch.no_grad():
-            self._kept = self._kept or {name: weight.clone() for name, weight in trained.items()}
-            for name, weight in trained.items():
-                weight.copy_(self._kept[name])
-                weight.grad = None
+    return {
+        name: Side(work=make(policy, examples, strategy), prepare=restore)
+        for name, make in SIDES.items()
+    }
 
 
 class TimedEvaluator(Evaluator):
@@ -155,16 +158,15 @@ class TimedEvaluator(Evaluator):
         return scores
 
 
-def goa_side(
+def goa_round(
     policy: Policy, examples: Sequence[Example], strategy: SampleSettings, *, anchored: bool
-) -> Side:
+) -> Work:
     """Do a round by goa's own parts."""
     evaluator = TimedEvaluator(BleuSettings().build("bleu"))
     writer = CandidateWriter(policy, evaluator, strategy, RolloutNeeds())
     aims = [Aim(objective=Reinforce(ReinforceSettings(kind="reinforce")))]
     anchor = Anchor(policy, DivergenceSettings()) if anchored else None
     updater = Updater(policy, aims, UpdatePlan(seed=1), anchor)
-    weights = Weights(policy)
 
     def work(seed: int) -> Run:
         evaluator.seconds = 0.0
@@ -180,13 +182,12 @@ def goa_side(
             **_noted(policy, rollout.sources.mask, rollout.mask, rollout.rewards),
         }
 
-    return Side(work=work, prepare=weights.restore)
+    return work
 
 
-def plain_side(policy: Policy, examples: Sequence[Example], strategy: SampleSettings) -> Side:
+def plain_round(policy: Policy, examples: Sequence[Example], strategy: SampleSettings) -> Work:
     """Do a round as one writes it down from the libraries."""
     metric = BLEU(effective_order=True)  # what sacrebleu.sentence_bleu builds for each call
-    weights = Weights(policy)
 
     def work(seed: int) -> Run:
         start = clock(policy.device)
@@ -210,7 +211,7 @@ def plain_side(policy: Policy, examples: Sequence[Example], strategy: SampleSett
             **_noted(policy, mask, kept.view(*rewards.shape, -1), rewards),
         }
 
-    return Side(work=work, prepare=weights.restore)
+    return work
 
 
 @torch.no_grad()
@@ -284,10 +285,10 @@ def _noted(policy: Policy, sources: Tensor, candidates: Tensor, rewards: Tensor)
     }
 
 
-SIDES: dict[str, Callable[[Policy, Sequence[Example], SampleSettings], Side]] = {
-    "goa": partial(goa_side, anchored=False),
-    "goa, anchored": partial(goa_side, anchored=True),
-    "plain": plain_side,
+SIDES: dict[str, Callable[[Policy, Sequence[Example], SampleSettings], Work]] = {
+    "goa": partial(goa_round, anchored=False),
+    "goa, anchored": partial(goa_round, anchored=True),
+    "plain": plain_round,
 }
 
 
