@@ -50,7 +50,7 @@ def new_cache(rows: int, heads: int, width: int, like: Tensor, scale: float) -> 
     """
     if like.device.type == "cpu":
         return _ByToken(like.new_empty(SHORT, 2, rows, heads, width), scale)
-    return _ByCandidate(like.new_empty(2, rows, heads, ROOM, width), 0, scale)
+    return _ByCandidate(GrowingKeys(like.new_empty(2, rows, heads, ROOM, width)), scale)
 
 
 class _ByToken(AttentionCache):
@@ -80,30 +80,48 @@ class _ByToken(AttentionCache):
         if self._length < SHORT:
             return self
         laid_out = pad(self._kept.permute(1, 2, 3, 0, 4), (0, 0, 0, ROOM))
-        return _ByCandidate(laid_out, self._length, self._scale)
+        return _ByCandidate(GrowingKeys(laid_out, self._length), self._scale)
+
+
+class GrowingKeys:
+    """Keys and values of R candidates' tokens, with room ahead, [2, R, H, T, D].
+
+    Args:
+        kept: [2, R, H, room, D] of the tokens so far, and room for more.
+        length: T so far.
+    """
+
+    def __init__(self, kept: Tensor, length: int = 0) -> None:
+        self._kept = kept
+        self._length = length
+
+    def extend(self, newest: Tensor) -> Tensor:
+        """Take in the newest tokens' keys and values, [2, R, H, D]; give all, [2, R, H, T, D]."""
+        if self._length == self._kept.shape[3]:
+            self._kept = pad(self._kept, (0, 0, 0, self._length))
+        self._kept[:, :, :, self._length] = newest
+        self._length += 1
+        return self._kept[:, :, :, : self._length]
+
+    def select(self, rows: Tensor) -> None:
+        """Go on with the candidates of these indices, which may repeat."""
+        self._kept = self._kept[:, rows]
 
 
 class _ByCandidate(AttentionCache):
-    """[2, R, H, T, D]."""
-
-    def __init__(self, kept: Tensor, length: int, scale: float) -> None:
+    def __init__(self, kept: GrowingKeys, scale: float) -> None:
         self._kept = kept
-        self._length = length
         self._scale = scale
 
     def attend(self, newest: Tensor, biases: Tensor | None) -> Tensor:
-        if self._length == self._kept.shape[3]:
-            self._kept = pad(self._kept, (0, 0, 0, self._length))
-        self._kept[:, :, :, self._length] = newest[:, 1:].transpose(0, 1)
-        self._length += 1
-        keys, values = self._kept[:, :, :, : self._length]
+        keys, values = self._kept.extend(newest[:, 1:].transpose(0, 1))
         queries = newest[:, 0].unsqueeze(2)
         added = None if biases is None else biases.T[:, None].to(queries.dtype)
         found = scaled_dot_product_attention(queries, keys, values, added, scale=self._scale)
         return found.flatten(1)
 
     def select(self, rows: Tensor) -> None:
-        self._kept = self._kept[:, rows]
+        self._kept.select(rows)
 
 
 def attend_source(

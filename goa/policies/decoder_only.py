@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from goa.errors import PolicyError
 from goa.policies.policy import Policy, Writing
 from goa.policies.prompt import PromptSettings
+from goa.policies.prompt_decoder import read_prompt_decoder
+from goa.policies.prompt_stepping import PromptStepper
 from goa.policies.tokens import Targets, Tokens
 
 
@@ -69,7 +72,14 @@ class DecoderOnly(Policy):
 
     def start(self, sources: Tokens, num_candidates: int) -> Writing:
         """Begin K candidates for each source; each prompt is read once."""
-        return _PromptWriting(self, sources, num_candidates)
+        dtype = self.model.dtype if self.precision == "float32" else torch.bfloat16
+        decoder = read_prompt_decoder(self.model, dtype)
+        read = self.read(sources)
+        if decoder is None:
+            return _PromptWriting(self, read, sources.mask, num_candidates)
+        prompts = [(layer.keys, layer.values) for layer in read.past_key_values.layers]
+        logits = read.logits[:, -1].float()
+        return PromptStepper(decoder, prompts, sources.mask, logits, num_candidates)
 
     def num_leading(self, sources: Tokens) -> int:
         """Count the prompt, padding included."""
@@ -95,6 +105,17 @@ class DecoderOnly(Policy):
             output = self.model.get_decoder()(**given, use_cache=False)
         states: Tensor = output.last_hidden_state[:, -targets.ids.shape[1] :]
         return states[targets.mask]
+
+    def read(self, sources: Tokens) -> Any:
+        """Read prompts; gives what transformers does, with their keys, values and last logits."""
+        with self.arithmetic():
+            return self.model(
+                input_ids=sources.ids,
+                attention_mask=sources.mask.long(),
+                use_cache=True,
+                **self.positions(sources.mask),
+                **self.last_logits(1),
+            )
 
     def _force(
         self, sources: Tokens, targets: Targets, *, states: bool
@@ -131,20 +152,12 @@ class DecoderOnly(Policy):
 class _PromptWriting(Writing):
     """Keeps the keys and values of prompt and candidate."""
 
-    def __init__(self, policy: DecoderOnly, sources: Tokens, num_candidates: int) -> None:
+    def __init__(self, policy: DecoderOnly, read: Any, mask: Tensor, num_candidates: int) -> None:
         self._policy = policy
-        with policy.arithmetic():
-            output = policy.model(
-                input_ids=sources.ids,
-                attention_mask=sources.mask.long(),
-                use_cache=True,
-                **policy.positions(sources.mask),
-                **policy.last_logits(1),
-            )
-        self._cache = output.past_key_values
+        self._cache = read.past_key_values
         self._cache.batch_repeat_interleave(num_candidates)
-        self._mask = sources.mask.repeat_interleave(num_candidates, dim=0)
-        self.logits = output.logits[:, -1].float().repeat_interleave(num_candidates, dim=0)
+        self._mask = mask.repeat_interleave(num_candidates, dim=0)
+        self.logits = read.logits[:, -1].float().repeat_interleave(num_candidates, dim=0)
 
     def advance(self, last: Tensor) -> None:
         self._mask = torch.cat([self._mask, self._mask.new_ones(len(last), 1)], dim=1)
