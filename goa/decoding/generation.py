@@ -63,21 +63,8 @@ def generate(
     Raises:
         PolicyError: memory does not hold a single source with its candidates.
     """
-    parts = list(generate_in_batches(policy, sources, strategy, seed, keys, prefixes))
-    order = torch.cat([rows for rows, _ in parts]).argsort()
-    width = max(part.tokens.shape[2] for _, part in parts)
-
-    def stack(values: Sequence[Tensor], filler: float) -> Tensor:
-        padded = [pad(each, (0, width - each.shape[2]), value=filler) for each in values]
-        return torch.cat(padded)[order]
-
-    texts = [row for _, part in parts for row in part.texts]
-    return Candidates(
-        tokens=stack([part.tokens for _, part in parts], policy.pad_id),
-        mask=stack([part.mask for _, part in parts], False),
-        log_probs=stack([part.log_probs for _, part in parts], 0.0),
-        texts=tuple(texts[place] for place in order.tolist()),
-    )
+    batches = generate_in_batches(policy, sources, strategy, seed, keys, prefixes)
+    return put_together(list(batches), policy.pad_id)
 
 
 def generate_in_batches(
@@ -103,6 +90,24 @@ def generate_in_batches(
     num_rows = getattr(strategy, "num_beams", strategy.candidates)
     limits = length_limits(policy, sources, strategy)
     return in_batches(policy, num_rows * limits + sources.mask.sum(dim=1), write)
+
+
+def put_together(parts: Sequence[tuple[Tensor, Candidates]], pad_id: int) -> Candidates:
+    """Lay the batches of :func:`generate_in_batches` out as one, the sources in their order."""
+    order = torch.cat([rows for rows, _ in parts]).argsort()
+    width = max(part.tokens.shape[2] for _, part in parts)
+
+    def stack(values: Sequence[Tensor], filler: float) -> Tensor:
+        padded = [pad(each, (0, width - each.shape[2]), value=filler) for each in values]
+        return torch.cat(padded)[order]
+
+    texts = [row for _, part in parts for row in part.texts]
+    return Candidates(
+        tokens=stack([part.tokens for _, part in parts], pad_id),
+        mask=stack([part.mask for _, part in parts], False),
+        log_probs=stack([part.log_probs for _, part in parts], 0.0),
+        texts=tuple(texts[place] for place in order.tolist()),
+    )
 
 
 def _laid_out(policy: Policy, strategy: StrategySettings, decoded: Decoded) -> Candidates:

@@ -9,17 +9,24 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from goa.data.noise import SourceNoiseSettings, noised
-from goa.decoding.generation import GREEDY, Candidates, generate
+from goa.decoding.generation import (
+    GREEDY,
+    Candidates,
+    generate,
+    generate_in_batches,
+    put_together,
+)
 from goa.decoding.settings import StrategySettings
 from goa.errors import EvaluatorError
 from goa.evaluators.contract import Evaluator
+from goa.evaluators.learning import LearningEvaluator
 from goa.policies.policy import Policy
 from goa.policies.tokens import Tokens
 from goa.randomness import generator
 from goa.records import Example, Sample
 from goa.rollouts.credits import reward_gains
 from goa.rollouts.references import references_of
-from goa.rollouts.rewards import begin_reward, describe_rewards, reward
+from goa.rollouts.rewards import Scoring, describe_rewards, reward
 from goa.rollouts.rollout import Rollout
 
 
@@ -75,11 +82,21 @@ class CandidateWriter:
         sources = self.policy.tokenize_sources(self._as_read(examples, seed))
         keys = [example.id for example in examples]
         prefixes = self._prefixes(examples, seed, index)
-        candidates = generate(self.policy, sources, self.strategy, seed, keys, prefixes)
+        scoring = Scoring(self.evaluator, examples, drops=self.needs.drops)
+        in_parts = not (self.evaluator.reads_batch or self.evaluator.draws or self._due(index))
+        batches = []
+        for rows, batch in generate_in_batches(
+            self.policy, sources, self.strategy, seed, keys, prefixes
+        ):
+            batches.append((rows, batch))
+            if in_parts:  # so that processes which score have work while the next is written
+                scoring.begin(rows.tolist(), batch.texts)
+        candidates = put_together(batches, self.policy.pad_id)
         learnt = self._learn(examples, candidates, seed, index)
-        finish = begin_reward(self.evaluator, examples, candidates.texts, drops=self.needs.drops)
+        if not in_parts:
+            scoring.begin(range(len(examples)), candidates.texts)
         greedy_rewards = self._greedy_rewards(examples, sources) if self.needs.greedy else None
-        rewards, parts = finish()
+        rewards, parts = scoring.finish()
         reward_tensor = torch.tensor(rewards, device=self.policy.device)
         rollout = Rollout(
             sources=sources,
@@ -97,9 +114,8 @@ class CandidateWriter:
         self, examples: Sequence[Example], candidates: Candidates, seed: int, index: int
     ) -> dict[str, float]:
         """Let evaluators that are due learn from what was written; say how well, once a round."""
-        if index <= self._learnt:
-            return {}
-        self._learnt = index
+        due = self._due(index)
+        self._learnt = max(self._learnt, index)
         samples = [
             Sample(example=example, candidate=text)
             for example, row in zip(examples, candidates.texts, strict=True)
@@ -107,10 +123,17 @@ class CandidateWriter:
         ]
         return {
             f"{learner.name}.{name}": value
-            for learner in self.evaluator.learners()
-            if learner.refit_every and index % learner.refit_every == 0
+            for learner in due
             for name, value in learner.learn(samples, seed, anew=False).items()
         }
+
+    def _due(self, index: int) -> list[LearningEvaluator]:
+        """List the evaluators that are to learn from a round's candidates, unless they have."""
+        return [
+            learner
+            for learner in self.evaluator.learners()
+            if index > self._learnt and learner.refit_every and index % learner.refit_every == 0
+        ]
 
     def _as_read(self, examples: Sequence[Example], seed: int) -> list[str]:
         """Give the sources as the policy reads them, some of them noised."""

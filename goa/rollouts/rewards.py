@@ -7,7 +7,7 @@ from torch import Tensor
 
 from goa.errors import EvaluatorError
 from goa.evaluators.contract import Evaluator, begin_score, show
-from goa.records import Example, Sample
+from goa.records import Example, Sample, Scores
 
 Rewards = tuple[list[list[float]], dict[str, float]]
 """Rewards of texts [B][...], laid out as the texts are, and the mean of every part."""
@@ -42,27 +42,45 @@ def begin_reward(
     drops: bool = False,
 ) -> Callable[[], Rewards]:
     """Begin what :func:`reward` does; the function that is given finishes it."""
-    samples = [
-        Sample(example=example, candidate=text)
-        for example, row in zip(examples, texts, strict=True)
-        for text in row
-    ]
-    finish = begin_score(evaluator, samples)
+    scoring = Scoring(evaluator, examples, drops=drops)
+    scoring.begin(range(len(examples)), texts)
+    return scoring.finish
 
-    def give() -> Rewards:
-        scores = finish()
-        values = iter(
-            _earned(evaluator, sample, value, drops)
-            for sample, value in zip(samples, scores.values, strict=True)
-        )
-        parts = {
-            f"reward.{name}": sum(known) / len(known)
-            for name, column in scores.parts.items()
-            if (known := [value for value in column if value is not None])
-        }
-        return [[next(values) for _ in row] for row in texts], parts
 
-    return give
+class Scoring:
+    """Rewards of texts that come part by part."""
+
+    def __init__(self, evaluator: Evaluator, examples: Sequence[Example], *, drops: bool) -> None:
+        """Set scoring up; see :func:`reward`."""
+        self._evaluator = evaluator
+        self._examples = examples
+        self._drops = drops
+        self._begun: list[tuple[Sequence[int], list[Sample], Callable[[], Scores]]] = []
+
+    def begin(self, rows: Sequence[int], texts: Sequence[Sequence[str]]) -> None:
+        """Begin to score the texts of the examples in these places."""
+        samples = [
+            Sample(example=self._examples[row], candidate=text)
+            for row, own in zip(rows, texts, strict=True)
+            for text in own
+        ]
+        self._begun.append((rows, samples, begin_score(self._evaluator, samples)))
+
+    def finish(self) -> Rewards:
+        """Give the rewards of all that was begun, laid out as the examples are."""
+        rewards: list[list[float]] = [[] for _ in self._examples]
+        columns: dict[str, list[float]] = {}
+        for rows, samples, finish in self._begun:
+            scores = finish()
+            count = len(samples) // len(rows)
+            for place, (sample, value) in enumerate(zip(samples, scores.values, strict=True)):
+                earned = _earned(self._evaluator, sample, value, self._drops)
+                rewards[rows[place // count]].append(earned)
+            for name, column in scores.parts.items():
+                known = [value for value in column if value is not None]
+                columns.setdefault(name, []).extend(known)
+        means = {f"reward.{name}": sum(all_) / len(all_) for name, all_ in columns.items() if all_}
+        return rewards, means
 
 
 def _earned(evaluator: Evaluator, sample: Sample, value: float | None, drops: bool) -> float:
