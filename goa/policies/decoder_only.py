@@ -13,6 +13,7 @@ from goa.errors import PolicyError
 from goa.policies.policy import Policy, Writing
 from goa.policies.prompt import PromptSettings
 from goa.policies.prompt_decoder import read_prompt_decoder
+from goa.policies.prompt_forcing import forced_states
 from goa.policies.prompt_stepping import PromptStepper
 from goa.policies.tokens import Targets, Tokens
 
@@ -100,6 +101,10 @@ class DecoderOnly(Policy):
         return {"logits_to_keep": num_tokens} if self._keeps_logits else {}
 
     def _states(self, sources: Tokens, targets: Targets) -> Tensor:
+        if not self.checkpoints_gradients:
+            decoder = read_prompt_decoder(self.model, self.product_dtype)
+            if decoder is not None:
+                return forced_states(decoder, sources, targets)
         given, offsets = self._continued(sources, targets)
         with self.moved(offsets):
             output = self.model.get_decoder()(**given, use_cache=False)

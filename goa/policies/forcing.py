@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import PreTrainedModel
 
+from goa.policies.packing import Packing
 from goa.policies.source_decoder import Decoder, Layer
 from goa.policies.stepping import read_decoder
 from goa.policies.tokens import Targets
@@ -25,51 +26,6 @@ class Dropout:
     states: float
     attention: float
     activation: float
-
-
-class Packing:
-    """N tokens that count, of R rows, the rows source by source: [N] <-> [R, T] <-> [B, Q].
-
-    Q is the most tokens that a source's rows have together.
-    """
-
-    def __init__(self, mask: Tensor, source_of_row: Tensor, num_sources: int) -> None:
-        """Lay tokens out.
-
-        Args:
-            mask: [R, T] bool, True for what counts.
-            source_of_row: [R] int64, ascending.
-            num_sources: B.
-        """
-        self._mask = mask
-        rows, self.columns = mask.nonzero(as_tuple=True)
-        self._row_places = rows * mask.shape[1] + self.columns
-        sources = source_of_row[rows]
-        counts = torch.bincount(sources, minlength=num_sources)
-        within = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[sources]
-        self._by_source = (num_sources, int(counts.max()))
-        self._source_places = sources * self._by_source[1] + within
-
-    def take(self, values: Tensor) -> Tensor:
-        """Take what counts, [N, ...], from [R, T, ...]."""
-        return values.flatten(0, 1)[self._row_places]
-
-    def by_row(self, values: Tensor) -> Tensor:
-        """Lay [N, ...] out as [R, T, ...], with zeros where nothing counts."""
-        return _laid_out(values, self._row_places, self._mask.shape)
-
-    def by_source(self, values: Tensor) -> Tensor:
-        """Lay [N, ...] out as [B, Q, ...], with zeros behind the tokens of a source."""
-        return _laid_out(values, self._source_places, self._by_source)
-
-    def from_source(self, values: Tensor) -> Tensor:
-        """Take [N, ...] from [B, Q, ...]."""
-        return values.flatten(0, 1)[self._source_places]
-
-
-def _laid_out(values: Tensor, places: Tensor, shape: tuple[int, ...]) -> Tensor:
-    blank = values.new_zeros(shape[0] * shape[1], *values.shape[1:])
-    return blank.index_copy(0, places, values).view(*shape, *values.shape[1:])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

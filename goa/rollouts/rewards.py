@@ -1,5 +1,6 @@
 """Rewards of texts, as floats and as tensors."""
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 
@@ -55,32 +56,29 @@ class Scoring:
         self._evaluator = evaluator
         self._examples = examples
         self._drops = drops
-        self._begun: list[tuple[Sequence[int], list[Sample], Callable[[], Scores]]] = []
+        self._begun: list[tuple[list[int], list[Sample], Callable[[], Scores]]] = []
 
     def begin(self, rows: Sequence[int], texts: Sequence[Sequence[str]]) -> None:
         """Begin to score the texts of the examples in these places."""
+        places = [row for row, own in zip(rows, texts, strict=True) for _ in own]
         samples = [
             Sample(example=self._examples[row], candidate=text)
-            for row, own in zip(rows, texts, strict=True)
-            for text in own
+            for row, text in zip(places, itertools.chain(*texts), strict=True)
         ]
-        self._begun.append((rows, samples, begin_score(self._evaluator, samples)))
+        self._begun.append((places, samples, begin_score(self._evaluator, samples)))
 
     def finish(self) -> Rewards:
         """Give the rewards of all that was begun, laid out as the examples are."""
         rewards: list[list[float]] = [[] for _ in self._examples]
         columns: dict[str, list[float]] = {}
-        for rows, samples, finish in self._begun:
+        for places, samples, finish in self._begun:
             scores = finish()
-            count = len(samples) // len(rows)
-            for place, (sample, value) in enumerate(zip(samples, scores.values, strict=True)):
-                earned = _earned(self._evaluator, sample, value, self._drops)
-                rewards[rows[place // count]].append(earned)
+            for row, sample, value in zip(places, samples, scores.values, strict=True):
+                rewards[row].append(_earned(self._evaluator, sample, value, self._drops))
             for name, column in scores.parts.items():
                 known = [value for value in column if value is not None]
-                columns.setdefault(name, []).extend(known)
-        means = {f"reward.{name}": sum(all_) / len(all_) for name, all_ in columns.items() if all_}
-        return rewards, means
+                columns.setdefault(f"reward.{name}", []).extend(known)
+        return rewards, {name: sum(known) / len(known) for name, known in columns.items() if known}
 
 
 def _earned(evaluator: Evaluator, sample: Sample, value: float | None, drops: bool) -> float:

@@ -607,3 +607,51 @@ def test_sources_of_a_length_come_together_before_a_rollout_is_cut() -> None:
     assert [part.tokens.shape[2] for part in rollout.cut(2 * 2 * 9)] == [9, 8, 9]
     rewards = torch.cat([part.rewards for part in parts if part.rewards is not None])
     assert rewards[:, 0].tolist() == [2, 6, 10, 4, 0, 8]
+
+
+class WatchedEvaluator(LengthEvaluator):
+    """Says what it is asked to begin with, and when."""
+
+    def __init__(self, *, reads_batch: bool, draws: bool) -> None:
+        self.reads_batch = reads_batch
+        self.draws = draws
+        self.heard: list[str] = []
+
+    def begin(self, samples: Sequence[Sample]) -> Callable[[], Scores]:
+        self.heard.append(f"begin {len({sample.example.id for sample in samples})}")
+        return super().begin(samples)
+
+
+@pytest.mark.parametrize(
+    ("reads_batch", "draws", "heard"),
+    [
+        (False, False, ["write 2", "begin 2", "write 3", "begin 3"]),
+        (True, False, ["write 2", "write 3", "begin 5"]),
+        (False, True, ["write 2", "write 3", "begin 5"]),
+    ],
+)
+def test_what_is_written_is_scored_while_more_is_unless_it_is_to_be_seen_as_one(
+    policy: Policy,
+    reads_batch: bool,
+    draws: bool,
+    heard: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    evaluator = WatchedEvaluator(reads_batch=reads_batch, draws=draws)
+    writer = CandidateWriter(policy, evaluator, STRATEGY, RolloutNeeds())
+    at_once = writer.write(EXAMPLES[:5], seed=1)
+    evaluator.heard.clear()
+    start = policy.start
+
+    def watched(sources: Tokens, num_candidates: int) -> object:
+        evaluator.heard.append(f"write {len(sources.ids)}")
+        return start(sources, num_candidates)
+
+    monkeypatch.setattr(policy, "start", watched)
+    policy.tokens_at_once = 100
+    in_parts = writer.write(EXAMPLES[:5], seed=1)
+    assert evaluator.heard == heard
+    assert torch.equal(in_parts.tokens, at_once.tokens)
+    assert at_once.rewards is not None
+    assert torch.equal(in_parts.rewards, at_once.rewards)
+    assert in_parts.diagnostics == pytest.approx(at_once.diagnostics)
