@@ -71,6 +71,7 @@ class Mass:
         self._sums = self._blocks.sum(dim=-1)
         self._rows = torch.arange(num_rows, device=logits.device)
         self._top = top.squeeze(1)
+        self._last = size - 1
 
     def find(self, uniform: Tensor) -> tuple[Tensor, Tensor]:
         """Draw one token per row at points of the unit interval, [R].
@@ -84,6 +85,7 @@ class Mass:
         before = reached.gather(1, (block - 1).clamp(min=0)).masked_fill(block == 0, 0.0)
         within = self._blocks[self._rows, block.squeeze(1)].cumsum(dim=-1)
         token = block * BLOCK + _first_above(within, point - before)
+        token = token.clamp(max=self._last)  # behind it there is no mass, where there is any
         return token.squeeze(1), self._top + total.log().squeeze(1)
 
     def remove(self, tokens: Tensor) -> None:

@@ -32,7 +32,9 @@ CONSTRAINED: list[dict[str, Any]] = [
 STRATEGIES: list[dict[str, Any]] = [
     {"kind": "greedy"},
     {"kind": "beam", "num_beams": 3, "num_candidates": 2},
+    {"kind": "diverse_beam", "num_groups": 2},
     {"kind": "sample", "num_candidates": 6},
+    {"kind": "stochastic_beam", "num_candidates": 3},
 ]
 
 

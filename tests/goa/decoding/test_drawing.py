@@ -13,7 +13,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from goa.decoding.drawing import BLOCK, draw, truncate, uniforms
+from goa.decoding.drawing import BLOCK, Mass, draw, truncate, uniforms
 from goa.decoding.settings import SampleSettings
 
 LOGITS = torch.tensor([2.0, 1.0, 0.5, 0.0, -1.0, -3.0])
@@ -136,6 +136,23 @@ def test_blocks_without_mass_are_passed_over() -> None:
     logits[:, [BLOCK + 5, 3 * BLOCK]] = 0.0
     tokens, _ = draw(logits, torch.tensor([0.0, 0.5, 0.999999]))
     assert tokens.tolist() == [BLOCK + 5, 3 * BLOCK, 3 * BLOCK]
+
+
+def test_what_is_removed_is_not_drawn_again_until_nothing_is_left() -> None:
+    logits = torch.full((2, BLOCK + 2), -torch.inf)
+    logits[:, [3, BLOCK + 1]] = torch.tensor([1.0, 0.0])
+    mass, point = Mass(logits), torch.tensor([0.1, 0.9])
+    first, whole = mass.find(point)
+    assert first.tolist() == [3, BLOCK + 1]
+    torch.testing.assert_close(whole, logits.logsumexp(dim=1))
+    mass.remove(first)
+    second, left = mass.find(point)
+    assert second.tolist() == [BLOCK + 1, 3]
+    torch.testing.assert_close(left, torch.tensor([0.0, 1.0]))
+    mass.remove(second)
+    third, nothing = mass.find(point)
+    assert (third < BLOCK + 2).all()
+    assert (nothing == -torch.inf).all()
 
 
 def test_randomness_depends_on_seed_key_and_place_alone() -> None:
