@@ -1,7 +1,10 @@
 """Tokens that count, laid out for what is done token by token, row by row, and source by source."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 class Packing:
@@ -40,7 +43,7 @@ class Packing:
 
     def take(self, values: Tensor) -> Tensor:
         """Take what counts, [N, ...], from [R, T, ...]."""
-        return values.flatten(0, 1)[self._row_places]
+        return take(values.flatten(0, 1), self._row_places)
 
     def by_row(self, values: Tensor) -> Tensor:
         """Lay [N, ...] out as [R, T, ...], with zeros where nothing counts."""
@@ -52,7 +55,31 @@ class Packing:
 
     def from_source(self, values: Tensor) -> Tensor:
         """Take [N, ...] from [B, Q, ...]."""
-        return values.flatten(0, 1)[self._source_places]
+        return take(values.flatten(0, 1), self._source_places)
+
+
+def take(values: Tensor, places: Tensor) -> Tensor:
+    """Take rows [N, ...] from [M, ...], each place once at most, with a gradient that relies on it.
+
+    The gradient of plain indexing adds up, row by row, in case one was taken twice.
+    """
+    found: Tensor = _Take.apply(values, places)  # type: ignore[no-untyped-call]
+    return found
+
+
+class _Take(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, places: Tensor) -> Tensor:
+        ctx.save_for_backward(places)
+        ctx.size = len(values)
+        return values.index_select(0, places)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (places,) = ctx.saved_tensors
+        whole = gradient.new_zeros(ctx.size, *gradient.shape[1:])
+        return whole.index_copy_(0, places, gradient), None
 
 
 def _laid_out(values: Tensor, places: Tensor, shape: tuple[int, ...]) -> Tensor:

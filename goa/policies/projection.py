@@ -95,11 +95,11 @@ class _Projection(torch.autograd.Function):
         entropy = torch.zeros_like(normaliser)
         logits_of = _Logits(states, weight, bias, dtype)
         for rows in logits_of.chunks():
-            logits = logits_of[rows]
+            logits = logits_of.less(rows)
             chosen[rows] = logits.gather(1, tokens[rows].unsqueeze(1)).squeeze(1)
             top = logits.amax(dim=1, keepdim=True)
             logits -= top
-            mass = logits.exp()
+            mass = logits.exp() if with_entropy else logits.exp_()
             total = mass.sum(dim=1, keepdim=True)
             normaliser[rows] = (top + total.log()).squeeze(1)
             if with_entropy:
@@ -115,28 +115,25 @@ class _Projection(torch.autograd.Function):
         states, weight, bias, tokens, normaliser, entropy = ctx.saved_tensors
         by_normaliser, by_chosen, by_entropy = gradients
         # What nothing is learnt from costs nothing: such as candidates without an advantage.
-        counts = ((by_normaliser != 0) | (by_chosen != 0) | (by_entropy != 0)).nonzero().squeeze(1)
-        logits_of = _Logits(states[counts], weight, bias, ctx.dtype)
+        rows = ((by_normaliser != 0) | (by_chosen != 0) | (by_entropy != 0)).nonzero().squeeze(1)
+        way_back = _WayBack(
+            logits=_Logits(states[rows], weight, bias, ctx.dtype),
+            normaliser=normaliser[rows],
+            by_normaliser=by_normaliser[rows],
+            by_entropy=by_entropy[rows],
+            entropy=entropy[rows],
+        )
         of_states = torch.zeros_like(states)
         of_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
         of_bias = None if bias is None else torch.zeros_like(bias)
-        follows_entropy = bool((by_entropy != 0).any())
-        for part in logits_of.chunks():
-            rows = counts[part]
-            log_probs = logits_of[part].sub_(normaliser[rows].unsqueeze(1))
-            if follows_entropy:
-                each = log_probs + entropy[rows].unsqueeze(1)
-                each.mul_(-by_entropy[rows].unsqueeze(1)).add_(by_normaliser[rows].unsqueeze(1))
-                found = log_probs.exp_().mul_(each)
-            else:
-                found = log_probs.exp_().mul_(by_normaliser[rows].unsqueeze(1))
-            found.scatter_add_(1, tokens[rows].unsqueeze(1), by_chosen[rows].unsqueeze(1))
-            narrow = found.to(ctx.dtype)
-            of_states[rows] = (narrow @ logits_of.weight).to(states.dtype)
-            if of_weight is not None:
-                _add_product(of_weight, narrow.t(), logits_of.states[part])
-            if of_bias is not None:
-                of_bias += found.sum(dim=0)
+        of_states[rows] = way_back.add_to(of_weight, of_bias).to(states.dtype)
+        # The chosen tokens' own logits: a row of the weights each.
+        scale = by_chosen.to(states.dtype).unsqueeze(1)
+        of_states.addcmul_(weight[tokens].to(states.dtype), scale)
+        if of_weight is not None:
+            of_weight.index_add_(0, tokens, (states * scale).to(weight.dtype))
+        if of_bias is not None:
+            of_bias.index_add_(0, tokens, by_chosen.to(of_bias.dtype))
         return of_states, of_weight, of_bias, None, None
 
 
@@ -155,15 +152,59 @@ class _Logits:
     ) -> None:
         self.states = states.to(dtype)
         self.weight = weight.to(dtype)
-        self._bias = bias
-        self._wide = torch.promote_types(dtype, torch.float32)
+        self.bias = bias
+        self.wide = torch.promote_types(dtype, torch.float32)
 
     def chunks(self) -> Iterator[slice]:
         size = max(1, CHUNK // len(self.weight))
         for start in range(0, len(self.states), size):
             yield slice(start, start + size)
 
-    def __getitem__(self, rows: slice) -> Tensor:
-        """Give the logits of some rows, in float32 at least; the caller may change them."""
-        logits = (self.states[rows] @ self.weight.t()).to(self._wide)
-        return logits if self._bias is None else logits.add_(self._bias)
+    def less(self, rows: slice, offsets: Tensor | None = None) -> Tensor:
+        """Give the logits of some rows, in float32 at least, less one offset each, [N].
+
+        The caller may change them.
+        """
+        states, weight = self.states[rows], self.weight.t()
+        added = self.bias
+        if offsets is not None:
+            added = -offsets[rows].unsqueeze(1) + (0.0 if self.bias is None else self.bias)
+        if added is None:
+            return (states @ weight).to(self.wide)
+        if states.dtype == self.wide:
+            return torch.addmm(added.to(self.wide), states, weight)
+        return (states @ weight).to(self.wide).add_(added)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _WayBack:
+    """Gradients of normalisers, and of entropies, of N tokens."""
+
+    logits: _Logits
+    normaliser: Tensor
+    by_normaliser: Tensor
+    by_entropy: Tensor
+    entropy: Tensor
+
+    def add_to(self, of_weight: Tensor | None, of_bias: Tensor | None) -> Tensor:
+        """Give the gradient of the states; add those of weight and bias."""
+        states, weight = self.logits.states, self.logits.weight
+        of_states = torch.empty_like(states)
+        follows_entropy = bool((self.by_entropy != 0).any())
+        for rows in self.logits.chunks():
+            found = self.logits.less(rows, self.normaliser)
+            scale = self.by_normaliser[rows].unsqueeze(1)
+            if follows_entropy:
+                each = found + self.entropy[rows].unsqueeze(1)
+                each.mul_(-self.by_entropy[rows].unsqueeze(1)).add_(scale)
+                found, scale = found.exp_().mul_(each), torch.ones_like(scale)
+            else:
+                # The scale of a row goes to what is narrow, not to all of the vocabulary.
+                found = found.exp_()
+            narrow, scale = found.to(states.dtype), scale.to(states.dtype)
+            of_states[rows] = (narrow @ weight) * scale
+            if of_weight is not None:
+                _add_product(of_weight, narrow.t(), states[rows] * scale)
+            if of_bias is not None:
+                of_bias += (found.t() @ scale.to(found.dtype)).squeeze(1)
+        return of_states

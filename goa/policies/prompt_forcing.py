@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from goa.policies.packing import Packing
+from goa.policies.packing import Packing, take
 from goa.policies.prompt_decoder import PromptDecoder
 from goa.policies.tokens import Targets, Tokens
 
@@ -37,9 +37,13 @@ def forced_states(decoder: PromptDecoder, sources: Tokens, targets: Targets) -> 
     for layer in decoder.layers:
         states = states + layer.out(attention(*decoder.heads(layer, states, turns)))
         states = states + layer.feed(layer.feed_norm(states))
-    first = states[lengths.cumsum(0) - 1][targets.sources].unsqueeze(1)
-    later = written.by_row(states[len(prompts.rows) :])
-    return decoder.last_norm(torch.cat([first, later], dim=1)[targets.mask])
+    first = states[lengths.cumsum(0) - 1][targets.sources]
+    later = states[len(prompts.rows) :]
+    # Of a row's tokens the first follows the prompt, the others follow each other.
+    rows, columns = targets.mask.nonzero(as_tuple=True)
+    places = torch.arange(len(rows), device=rows.device) - rows - 1 + len(first)
+    found = take(torch.cat([first, later]), torch.where(columns == 0, rows, places))
+    return decoder.last_norm(found)
 
 
 def _embed(decoder: PromptDecoder, sources: Tokens) -> Tensor:

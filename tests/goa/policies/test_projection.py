@@ -94,14 +94,14 @@ def test_what_nothing_is_learnt_from_is_not_made_again(
     parts: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[int] = []
-    make = projection._Logits.__getitem__
+    make = projection._Logits.less
 
-    def watched(logits: projection._Logits, rows: slice) -> Tensor:
-        found = make(logits, rows)
+    def watched(logits: projection._Logits, rows: slice, *offsets: Tensor) -> Tensor:
+        found = make(logits, rows, *offsets)
         made.append(len(found))
         return found
 
-    monkeypatch.setattr(projection._Logits, "__getitem__", watched)
+    monkeypatch.setattr(projection._Logits, "less", watched)
     said = project(parts["states"], head(parts), TOKENS, "none")
     said.log_probs[3:5].sum().backward()
     assert made == [NUM_TOKENS, 2]
