@@ -7,8 +7,9 @@ from goa.decoding.constraints import Constraints
 from goa.decoding.hypotheses import Hypotheses, Proposals, best_continuations
 from goa.decoding.settings import BeamSettings, DiverseBeamSettings
 from goa.decoding.stepwise import Decoded, lay_out, move
-from goa.policies.policy import Policy, Writing
+from goa.policies.policy import Policy
 from goa.policies.tokens import Tokens
+from goa.policies.writing import Writing
 
 
 @torch.no_grad()

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from goa.decoding.constraints import Constraints
-from goa.policies.policy import Policy, Writing
+from goa.policies.policy import Policy
+from goa.policies.writing import Writing
 
 Choose = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
 """(logits [R, V], rows [R], step) -> tokens [R], normaliser log sum exp of the logits [R].

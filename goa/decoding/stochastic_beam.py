@@ -11,8 +11,9 @@ from goa.decoding.constraints import Constraints
 from goa.decoding.drawing import Mass
 from goa.decoding.settings import StochasticBeamSettings
 from goa.decoding.stepwise import Decoded, lay_out, move
-from goa.policies.policy import Policy, Writing
+from goa.policies.policy import Policy
 from goa.policies.tokens import Tokens
+from goa.policies.writing import Writing
 from goa.randomness import generator
 
 

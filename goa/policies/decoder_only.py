@@ -10,12 +10,13 @@ from torch.nn.functional import pad
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from goa.errors import PolicyError
-from goa.policies.policy import Policy, Writing
+from goa.policies.policy import Policy
 from goa.policies.prompt import PromptSettings
 from goa.policies.prompt_decoder import read_prompt_decoder
 from goa.policies.prompt_forcing import forced_states
 from goa.policies.prompt_stepping import PromptStepper
 from goa.policies.tokens import Targets, Tokens
+from goa.policies.writing import Writing
 
 
 class DecoderOnly(Policy):

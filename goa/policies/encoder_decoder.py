@@ -10,9 +10,10 @@ from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
 from goa.policies.forcing import read_forcing
-from goa.policies.policy import Policy, Writing, required
+from goa.policies.policy import Policy, required
 from goa.policies.stepping import Stepper, read_decoder
 from goa.policies.tokens import Targets, Tokens
+from goa.policies.writing import Writing
 
 
 class EncoderDecoder(Policy):

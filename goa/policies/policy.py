@@ -16,26 +16,7 @@ from goa.policies.output_head import read_head
 from goa.policies.projection import Said, project, read_off
 from goa.policies.sharding import Shards
 from goa.policies.tokens import Targets, Tokens, TokenScores, WantedEntropy, first_alike
-
-
-class Writing(ABC):
-    """R candidates in the making: what a policy keeps between one token and the next."""
-
-    logits: Tensor
-    """[R, V] of each candidate's next token, float32."""
-
-    @abstractmethod
-    def advance(self, last: Tensor) -> None:
-        """Take the tokens that were chosen, [R], and compute the logits of the next."""
-
-    @abstractmethod
-    def select(self, rows: Tensor) -> None:
-        """Go on from the candidates of these indices, [R'].
-
-        Indices may repeat: the candidate is then continued in several ways. Candidates of one
-        source stay neighbours, in any order, and sources in ascending order; one without
-        candidates is left out.
-        """
+from goa.policies.writing import Writing
 
 
 class Policy(ABC):

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from goa.policies.places import Places
-from goa.policies.policy import Writing
 from goa.policies.prompt_attention import PromptAttention
 from goa.policies.prompt_decoder import PromptDecoder
+from goa.policies.writing import Writing
 
 
 class PromptStepper(Writing):

@@ -12,9 +12,9 @@ from transformers import PreTrainedModel
 from goa.policies.attention_cache import attend_source, new_cache
 from goa.policies.bart_decoder import read_bart
 from goa.policies.places import Places
-from goa.policies.policy import Writing
 from goa.policies.source_decoder import Decoder, Layer
 from goa.policies.t5_decoder import read_t5
+from goa.policies.writing import Writing
 
 
 def read_decoder(model: PreTrainedModel, dtype: torch.dtype) -> Decoder | None:

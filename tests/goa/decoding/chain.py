@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
-from goa.policies.policy import Writing
+from goa.policies.writing import Writing
 
 SHARPER = 0.1
 """Share by which logits grow with every token."""

@@ -11,8 +11,9 @@ from transformers import GenerationConfig
 from goa.decoding.generation import Candidates, generate
 from goa.decoding.hypotheses import best_continuations
 from goa.decoding.settings import BeamSettings
-from goa.policies.policy import Policy, Writing
+from goa.policies.policy import Policy
 from goa.policies.tokens import Tokens
+from goa.policies.writing import Writing
 from tests.conftest import SENTENCES
 
 

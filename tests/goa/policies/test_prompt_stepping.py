@@ -15,9 +15,10 @@ from transformers import (
 from goa.policies.adapter import AdapterSettings, add_adapter
 from goa.policies.attention_cache import ROOM
 from goa.policies.decoder_only import DecoderOnly, _PromptWriting
-from goa.policies.policy import Policy, Writing
+from goa.policies.policy import Policy
 from goa.policies.prompt_decoder import read_prompt_decoder
 from goa.policies.prompt_stepping import PromptStepper
+from goa.policies.writing import Writing
 from tests.conftest import SENTENCES
 from tests.goa.policies.llamas import KINDS, Kind, decoder_only
 

@@ -8,8 +8,9 @@ import torch
 from goa.policies.adapter import AdapterSettings, add_adapter
 from goa.policies.attention_cache import SHORT
 from goa.policies.encoder_decoder import EncoderDecoder, _DecoderWriting
-from goa.policies.policy import Policy, Writing
+from goa.policies.policy import Policy
 from goa.policies.stepping import Stepper, read_decoder
+from goa.policies.writing import Writing
 from tests.conftest import SENTENCES
 
 KINDS = ["marian", "bart", "t5"]
