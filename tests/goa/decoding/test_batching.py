@@ -24,6 +24,10 @@ NEEDS = torch.tensor([3, 9, 4, 8, 1])
 NO_MEMORY = "DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes."
 
 
+def _rows(candidates: Candidates, place: int) -> tuple[Tensor, Tensor]:
+    return candidates.tokens[place], candidates.mask[place]
+
+
 def rows_of(policy: Policy, write: Callable[[Tensor], object] = len) -> list[list[int]]:
     return [rows.tolist() for rows, _ in in_batches(policy, NEEDS, write)]
 
@@ -97,12 +101,18 @@ def test_candidates_are_the_same_in_batches_of_any_size(
 ) -> None:
     policy = make_policy(architecture)
 
-    def write(tokens_at_once: int) -> Candidates:
+    def write(tokens_at_once: int, texts: list[str] = SENTENCES) -> Candidates:
         policy.tokens_at_once = tokens_at_once
-        sources = policy.tokenize_sources(SENTENCES)
-        return generate(policy, sources, strategy, 5, SENTENCES)
+        return generate(policy, policy.tokenize_sources(texts), strategy, 5, texts)
 
     together, alone, some = write(10**6), write(1), write(70)
+    for place, text in enumerate(SENTENCES):
+        (own,) = write(1, [text]).texts
+        assert together.texts[place] == own
+        words = policy.texts(
+            [row[kept].tolist() for row, kept in zip(*_rows(together, place), strict=True)]
+        )
+        assert tuple(words) == own
     for other in (alone, some):
         assert other.texts == together.texts
         assert torch.equal(other.tokens, together.tokens)

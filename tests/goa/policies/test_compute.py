@@ -70,6 +70,13 @@ def test_checkpointed_gradients_are_the_same_and_come_without_dropout(
     assert any(not torch.allclose(dropped[name], expected[name], atol=1e-2) for name in dropped)
 
 
+def test_a_policy_is_told_how_many_tokens_to_hold(policy: Policy) -> None:
+    set_up(policy, ComputeSettings(tokens_at_once=99), dropout=False)
+    assert policy.tokens_at_once == 99
+    set_up(policy, ComputeSettings(), dropout=False)
+    assert policy.tokens_at_once is None
+
+
 def test_a_saved_policy_does_not_remember_that_its_dropout_was_silenced(
     policy: Policy, tmp_path: Path
 ) -> None:

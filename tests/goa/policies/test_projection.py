@@ -110,11 +110,12 @@ def test_what_nothing_is_learnt_from_is_not_made_again(
 def test_products_in_bfloat16_give_float32_and_gradients_of_the_weights_own_kind() -> None:
     weight = torch.randn(VOCAB, WIDTH, requires_grad=True)
     states = torch.randn(NUM_TOKENS, WIDTH, requires_grad=True)
-    narrow = Head(weight=weight, bias=None, scale=1.0, dtype=torch.bfloat16)
+    bias = torch.arange(float(VOCAB))
+    narrow = Head(weight=weight, bias=bias, scale=1.0, dtype=torch.bfloat16)
     said = project(states, narrow, TOKENS, "none")
     said.log_probs.sum().backward()
     assert said.log_probs.dtype == torch.float32
-    exact = (states.detach() @ weight.detach().t()).log_softmax(dim=-1)
+    exact = (states.detach() @ weight.detach().t() + bias).log_softmax(dim=-1)
     chosen = exact.gather(1, TOKENS.unsqueeze(1)).squeeze(1)
     torch.testing.assert_close(said.log_probs.detach(), chosen, atol=0.05, rtol=0)
     assert weight.grad is not None
