@@ -30,6 +30,8 @@ bench: $(VENV)/bench $(POLICY)  ## goa against its peers, the short set: minutes
 	$(BIN)/python benchmarks/pretraining.py $(DATA) --updates 8 --repeats 3 \
 	  --json out/benchmarks/pretraining.json
 	$(BIN)/python benchmarks/growth.py $(POLICY) $(DATA) --repeats 2 --json out/benchmarks/growth.json
+	$(BIN)/python benchmarks/techniques.py $(POLICY) $(DATA) --repeats 2 \
+	  --json out/benchmarks/techniques.json
 
 out/policies/mle: | $(VENV)/run  # as `make run` makes it, by the stages that it takes
 	$(BIN)/goa run pretrain

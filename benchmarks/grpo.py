@@ -43,15 +43,11 @@ from benchmarks.harness import (
     timed,
     write_json,
 )
+from benchmarks.llama import SpreadOfLetters, llama_settings, make_llama, spread_of_letters
 from goa.decoding.settings import SampleSettings
-from goa.evaluators.contract import Evaluator
 from goa.objectives.grpo import Grpo, GrpoSettings
-from goa.policies.build import build_model
 from goa.policies.decoder_only import DecoderOnly
-from goa.policies.prompt import PromptSettings
-from goa.policies.settings import ScratchPolicySettings
-from goa.policies.tokenizer import train_tokenizer
-from goa.records import Example, Sample, Scores
+from goa.records import Example
 from goa.rollouts.candidates import CandidateWriter, RolloutNeeds
 from goa.trainer.anchor import Anchor
 from goa.trainer.optimiser import Optimiser
@@ -67,7 +63,8 @@ def main() -> None:
     given = _arguments()
     torch.set_num_threads(given.threads)
     examples = read_examples(given.data)
-    policy = _policy(given, examples)
+    settings = llama_settings(given.vocab, given.width, given.layers, given.heads)
+    policy = make_llama(settings, examples)
     prompts = examples[: given.prompts]
     ours = {
         name: _goa(policy, prompts, given, anchored=anchored)
@@ -91,41 +88,6 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _policy(given: argparse.Namespace, examples: Sequence[Example]) -> DecoderOnly:
-    """Build the model; its vocabulary is as large as told, even if the texts make no such one."""
-    settings = ScratchPolicySettings(
-        kind="scratch",
-        architecture="llama",
-        vocab_size=given.vocab,
-        d_model=given.width,
-        num_layers=given.layers,
-        num_heads=given.heads,
-        d_ff=4 * given.width,
-        dropout=0.0,
-    )
-    tokenizer = train_tokenizer((example.source for example in examples), settings)
-    pad_id, end_id = tokenizer.pad_token_id, tokenizer.eos_token_id
-    model = build_model(settings, given.vocab, pad_id, end_id, seed=1).eval()
-    with torch.no_grad():
-        model.get_input_embeddings().weight[end_id] = 0.0
-    return DecoderOnly(model, tokenizer, PromptSettings())
-
-
-def spread_of_letters(text: str) -> float:
-    """Score a text by the share of its characters that it has not had before."""
-    return len(set(text)) / max(1, len(text))
-
-
-class _SpreadOfLetters(Evaluator):
-    """The reward as goa asks for it."""
-
-    name = signature = "spread_of_letters"
-
-    def score(self, samples: Sequence[Sample]) -> Scores:
-        """Score samples."""
-        return Scores(values=tuple(spread_of_letters(sample.candidate) for sample in samples))
-
-
 def _goa(
     policy: DecoderOnly, prompts: Sequence[Example], given: argparse.Namespace, *, anchored: bool
 ) -> Callable[[int], Run]:
@@ -134,7 +96,7 @@ def _goa(
     strategy = SampleSettings(
         kind="sample", num_candidates=given.candidates, max_tokens=given.tokens
     )
-    writer = CandidateWriter(own, _SpreadOfLetters(), strategy, RolloutNeeds())
+    writer = CandidateWriter(own, SpreadOfLetters(), strategy, RolloutNeeds())
     anchor = Anchor(own, DivergenceSettings()) if anchored else None
     aims = [Aim(objective=Grpo(GrpoSettings(kind="grpo")))]
     updater = Updater(own, aims, UpdatePlan(seed=1), anchor)

@@ -22,8 +22,8 @@ Runs = dict[str, list[Run]]
 """The runs of each side, in order."""
 
 
-def _nothing() -> None:
-    pass
+def nothing() -> None:
+    """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class Side:
     work: Callable[[int], Mapping[str, float]]
     """Does it once, by a seed, and says what is to be noted; a "seconds" of its own replaces the
     clock's."""
-    prepare: Callable[[], None] = _nothing
+    prepare: Callable[[], None] = nothing
     """What comes before the clock starts."""
 
 

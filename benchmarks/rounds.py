@@ -128,6 +128,15 @@ def make_sides(
     policy: Policy, examples: Sequence[Example], strategy: SampleSettings
 ) -> dict[str, Side]:
     """Make all sides, which share the policy, and begin with the weights that it has now."""
+    restore = restoring(policy)
+    return {
+        name: Side(work=make(policy, examples, strategy), prepare=restore)
+        for name, make in SIDES.items()
+    }
+
+
+def restoring(policy: Policy) -> Callable[[], None]:
+    """Give what puts the weights back to what they are now, without gradients."""
     kept = {name: weight.detach().clone() for name, weight in policy.trained().items()}
 
     @torch.no_grad()
@@ -136,10 +145,7 @@ def make_sides(
             weight.copy_(kept[name])
             weight.grad = None
 
-    return {
-        name: Side(work=make(policy, examples, strategy), prepare=restore)
-        for name, make in SIDES.items()
-    }
+    return restore
 
 
 class TimedEvaluator(Evaluator):
