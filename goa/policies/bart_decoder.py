@@ -21,12 +21,14 @@ def read_bart(model: PreTrainedModel, dtype: torch.dtype) -> Decoder | None:
     embedding_norm = getattr(decoder, "layernorm_embedding", None)
     scale = getattr(decoder.embed_tokens, "embed_scale", getattr(decoder, "embed_scale", 1.0))
     offset = getattr(decoder.embed_positions, "offset", 0)
+    # Marian's are sines, and stay so, though a model that was loaded has them among its parameters.
+    positions = decoder.embed_positions.weight[offset:]
     attention = decoder.layers[0].self_attn
     return Decoder(
         embedding=decoder.embed_tokens.weight,
         still_id=decoder.embed_tokens.padding_idx,
         scale=scale,
-        positions=decoder.embed_positions.weight[offset:],
+        positions=positions.detach() if isinstance(model, MarianMTModel) else positions,
         distances=None,
         embedding_norm=None if embedding_norm is None else read_norm(embedding_norm),
         layers=tuple(_read_layer(layer, dtype) for layer in decoder.layers),

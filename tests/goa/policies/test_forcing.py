@@ -1,6 +1,7 @@
 """Passes over given tokens, held against transformers' own."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from torch.nn import functional
 
 from goa.policies.encoder_decoder import EncoderDecoder
 from goa.policies.policy import Policy
+from goa.policies.storage import load_policy, save_policy
 from goa.policies.tokens import Targets, Tokens
 from tests.conftest import SENTENCES
 
@@ -70,6 +72,17 @@ def test_log_probs_and_gradients_are_those_of_transformers(
     assert found.keys() == expected.keys()
     for name, gradient in found.items():
         torch.testing.assert_close(gradient, expected[name], atol=rounding, rtol=rounding)
+
+
+@pytest.mark.parametrize("architecture", ["marian", "bart", "t5", "llama"])
+def test_of_a_stored_policy_the_same_weights_are_learnt(
+    make_policy: Callable[..., Policy], architecture: str, tmp_path: Path
+) -> None:
+    save_policy(make_policy(architecture), tmp_path)
+    policy = load_policy(tmp_path, torch.device("cpu"))
+    given = candidates(policy)
+    expected = gradients(policy, weighed(by_transformers(policy, *given)))
+    assert gradients(policy, weighed(policy.score(*given).log_probs)).keys() == expected.keys()
 
 
 @pytest.mark.parametrize("architecture", ["marian", "bart", "t5", "llama"])
