@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+export PATH := $(abspath $(BIN)):$(PATH)  # stages call python
 # What `make bench` writes with and learns from: make bench POLICY=folder DATA="sources.gz references.gz"
 POLICY ?= out/policies/mle
 DATA ?= out/data

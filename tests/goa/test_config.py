@@ -46,5 +46,6 @@ def test_what_is_chosen_cannot_be_learnt_from(
         validate(Params, content, "params.yaml")
     kind = strategy["kind"]
     told = str(caught.value)
-    assert f"generate.strategies.chosen.kind: '{kind}' is none of greedy, beam, sample" in told
+    known = "greedy, beam, diverse_beam, stochastic_beam, sample"
+    assert f"generate.strategies.chosen.kind: '{kind}' is none of {known}" in told
     assert f"finetune.candidates.kind: '{kind}' is none of" in told
