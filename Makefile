@@ -3,7 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-export PATH := $(abspath $(BIN)):$(PATH)  # stages call python
+# Stages call python, which a machine need not have by that name.
+export PATH := $(abspath $(BIN)):$(PATH)
 # What `make bench` writes with and learns from: make bench POLICY=folder DATA="sources.gz references.gz"
 POLICY ?= out/policies/mle
 DATA ?= out/data
