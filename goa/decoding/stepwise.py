@@ -17,6 +17,9 @@ Rows are the candidates' original positions."""
 
 COMPACT_BELOW = 0.7
 """Finished rows leave the batch once less than this share is still running."""
+LOOK_EVERY = {"cpu": 1}
+"""Tokens between two looks at which rows have finished; on other devices a look means waiting."""
+LOOK_EVERY_ELSEWHERE = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +51,7 @@ def decode(
     log_probs = torch.zeros((num_rows, max_tokens), device=device)
     lengths = limits.clone()
     rows = torch.arange(num_rows, device=device)
+    look_every = LOOK_EVERY.get(device.type, LOOK_EVERY_ELSEWHERE)
     for step in range(max_tokens):
         logits = writing.logits
         if constraints is None:
@@ -58,14 +62,18 @@ def decode(
         # Rows that have ended stay in the batch until it is compacted: what they get is masked.
         tokens[rows, step] = last
         log_probs[rows, step] = logits.gather(1, last.unsqueeze(1)).squeeze(1) - normaliser
-        ended = rows[(last == policy.end_id) & (lengths[rows] == limits[rows])]
-        lengths[ended] = lengths[ended].clamp(max=step + 1)
-        alive = (lengths[rows] > step + 1).nonzero().squeeze(1)
-        if len(alive) == 0:
+        so_far = lengths[rows]
+        ended = (last == policy.end_id) & (so_far == limits[rows])
+        lengths[rows] = torch.where(ended, so_far.clamp(max=step + 1), so_far)
+        if step + 1 == max_tokens:
             break
-        if len(alive) < COMPACT_BELOW * len(rows):
-            rows, last = rows[alive], last[alive]
-            writing.select(alive)
+        if (step + 1) % look_every == 0:
+            alive = (lengths[rows] > step + 1).nonzero().squeeze(1)
+            if len(alive) == 0:
+                break
+            if len(alive) < COMPACT_BELOW * len(rows):
+                rows, last = rows[alive], last[alive]
+                writing.select(alive)
         writing.advance(last)
     return lay_out(tokens, log_probs, lengths, policy.pad_id)
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from transformers import GenerationConfig
 
+from goa.decoding import stepwise
 from goa.decoding.generation import Candidates, generate
 from goa.decoding.settings import (
     BeamSettings,
@@ -115,3 +116,28 @@ def test_a_prompt_and_what_is_written_fit_into_the_positions_together(
     written = generate(policy, sources, GreedySettings(kind="greedy", max_tokens=99), 0, texts)
     lengths = written.mask.sum(dim=-1)[:, 0] + sources.mask.sum(dim=1)
     assert lengths.tolist() == [32, 32]
+
+
+@pytest.mark.parametrize("architecture", ["marian", "t5", "llama"])
+def test_candidates_are_the_same_however_often_one_looks_for_those_that_have_ended(
+    ending_policy: Callable[[str], Policy], architecture: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = ending_policy(architecture)
+    looks: list[int] = []
+    nonzero = torch.Tensor.nonzero
+
+    def watched(tensor: torch.Tensor) -> torch.Tensor:
+        looks.append(len(tensor))
+        return nonzero(tensor)
+
+    monkeypatch.setattr(torch.Tensor, "nonzero", watched)
+    strategy = SampleSettings(kind="sample", num_candidates=5, max_tokens=12)
+    often = run(policy, strategy, [0, 1, 2, 3, 4])
+    steps = len(looks)
+    monkeypatch.setattr(stepwise, "LOOK_EVERY", {"cpu": 5})
+    looks.clear()
+    seldom = run(policy, strategy, [0, 1, 2, 3, 4])
+    assert len(looks) == steps // 5 > 0
+    assert torch.equal(seldom.tokens, often.tokens)
+    assert torch.equal(seldom.mask, often.mask)
+    torch.testing.assert_close(seldom.log_probs, often.log_probs)
