@@ -62,9 +62,8 @@ def decode(
         # Rows that have ended stay in the batch until it is compacted: what they get is masked.
         tokens[rows, step] = last
         log_probs[rows, step] = logits.gather(1, last.unsqueeze(1)).squeeze(1) - normaliser
-        so_far = lengths[rows]
-        ended = (last == policy.end_id) & (so_far == limits[rows])
-        lengths[rows] = torch.where(ended, so_far.clamp(max=step + 1), so_far)
+        known = lengths[rows]
+        lengths[rows] = torch.where(last == policy.end_id, known.clamp(max=step + 1), known)
         if step + 1 == max_tokens:
             break
         if (step + 1) % look_every == 0:
