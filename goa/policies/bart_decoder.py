@@ -3,11 +3,11 @@
 from typing import Any
 
 import torch
-from torch import Tensor
 from transformers import BartForConditionalGeneration, MarianMTModel, PreTrainedModel
 
+from goa.policies.output_head import read_head
 from goa.policies.source_decoder import Decoder, Layer
-from goa.policies.weights import FeedForward, Linear, are_plain, read_linear, read_norm
+from goa.policies.weights import FeedForward, are_plain, read_linear, read_norm
 
 
 def read_bart(model: PreTrainedModel, dtype: torch.dtype) -> Decoder | None:
@@ -16,7 +16,8 @@ def read_bart(model: PreTrainedModel, dtype: torch.dtype) -> Decoder | None:
         return None
     decoder: Any = model.get_decoder()
     linears = [module for layer in decoder.layers for module in _linears(layer)]
-    if not are_plain(decoder.embed_tokens, [*linears, model.lm_head]):
+    head = read_head(model, dtype)
+    if head is None or not are_plain(decoder.embed_tokens, linears):
         return None
     embedding_norm = getattr(decoder, "layernorm_embedding", None)
     scale = getattr(decoder.embed_tokens, "embed_scale", getattr(decoder, "embed_scale", 1.0))
@@ -34,8 +35,8 @@ def read_bart(model: PreTrainedModel, dtype: torch.dtype) -> Decoder | None:
         layers=tuple(_read_layer(layer, dtype) for layer in decoder.layers),
         norms_first=False,
         last_norm=None,
-        state_scale=1.0,
-        head=Linear(weight=model.lm_head.weight.to(dtype), bias=_head_bias(model).to(dtype)),
+        state_scale=head.scale,
+        head=head.product,
         num_heads=attention.num_heads,
         head_width=attention.head_dim,
         score_scale=attention.head_dim**-0.5,
@@ -68,8 +69,3 @@ def _read_layer(layer: Any, dtype: torch.dtype) -> Layer:
         ),
         norm=read_norm(layer.final_layer_norm),
     )
-
-
-def _head_bias(model: Any) -> Tensor:
-    bias: Tensor = model.final_logits_bias[0]
-    return bias if model.lm_head.bias is None else bias + model.lm_head.bias

@@ -16,6 +16,8 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
+from goa.policies.weights import Linear
+
 KINDS = (
     BartForConditionalGeneration,
     LlamaForCausalLM,
@@ -40,6 +42,12 @@ class Head:
     """Of the states."""
     dtype: torch.dtype
     """Of the matrix product."""
+
+    @property
+    def product(self) -> Linear:
+        """The matrix product alone, in its precision."""
+        bias = None if self.bias is None else self.bias.to(self.dtype)
+        return Linear(weight=self.weight.to(self.dtype), bias=bias)
 
 
 def read_head(model: PreTrainedModel, dtype: torch.dtype) -> Head | None:

@@ -13,6 +13,7 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
+from goa.policies.output_head import read_head
 from goa.policies.weights import (
     FeedForward,
     Linear,
@@ -107,10 +108,12 @@ def read_prompt_decoder(model: PreTrainedModel, dtype: torch.dtype) -> PromptDec
         return None
     decoder: Any = model.get_decoder()
     linears = [module for layer in decoder.layers for module in _linears(layer)]
+    head = read_head(model, dtype)
     if (
-        decoder.rotary_emb.rope_type not in TURNS
+        head is None
+        or decoder.rotary_emb.rope_type not in TURNS
         or getattr(model.config, "sliding_window", None) is not None
-        or not are_plain(decoder.embed_tokens, [*linears, model.lm_head])
+        or not are_plain(decoder.embed_tokens, linears)
     ):
         return None
     attention = decoder.layers[0].self_attn
@@ -118,7 +121,7 @@ def read_prompt_decoder(model: PreTrainedModel, dtype: torch.dtype) -> PromptDec
         embedding=decoder.embed_tokens,
         layers=tuple(_read_layer(layer, dtype) for layer in decoder.layers),
         last_norm=read_root_norm(decoder.norm),
-        head=read_linear(dtype, model.lm_head),
+        head=head.product,
         rotary=decoder.rotary_emb,
         num_heads=model.config.num_attention_heads,
         num_shared=model.config.num_key_value_heads,

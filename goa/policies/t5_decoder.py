@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, T5ForConditionalGeneration
 
+from goa.policies.output_head import read_head
 from goa.policies.source_decoder import Decoder, Layer
 from goa.policies.weights import (
     FeedForward,
@@ -24,12 +25,12 @@ def read_t5(model: PreTrainedModel, dtype: torch.dtype) -> Decoder | None:
         return None
     decoder: Any = model.get_decoder()
     linears = [module for block in decoder.block for module in _linears(block)]
-    if not are_plain(decoder.embed_tokens, [*linears, model.lm_head]):
+    head = read_head(model, dtype)
+    if head is None or not are_plain(decoder.embed_tokens, linears):
         return None
     attention = decoder.block[0].layer[0].SelfAttention
     # transformers keeps the outer matrix in float32 where the others are narrower.
     outer_dtype = None if dtype == model.dtype else dtype
-    scale = model.config.d_model**-0.5 if model.config.scale_decoder_outputs else 1.0
     return Decoder(
         embedding=decoder.embed_tokens.weight,
         still_id=decoder.embed_tokens.padding_idx,
@@ -40,8 +41,8 @@ def read_t5(model: PreTrainedModel, dtype: torch.dtype) -> Decoder | None:
         layers=tuple(_read_layer(block, dtype, outer_dtype) for block in decoder.block),
         norms_first=True,
         last_norm=read_root_norm(decoder.final_layer_norm),
-        state_scale=scale,
-        head=read_linear(dtype, model.lm_head),
+        state_scale=head.scale,
+        head=head.product,
         num_heads=attention.n_heads,
         head_width=attention.key_value_proj_dim,
         score_scale=1.0,
