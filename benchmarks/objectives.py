@@ -3,11 +3,12 @@
     python benchmarks/objectives.py PROJECT GRID RESULTS [--evaluator bleu] [--no-test]
 
 PROJECT is a project folder whose `mle`, pool and rewards are up to date (`goa run generate score`).
-GRID is a YAML mapping of a run's name to what it changes in the section `finetune`; the key `seed`
-besides sets the seed of fine-tuning. RESULTS gets one JSON line a run: what fine-tuning and, unless
-left out, the test split say of it, its history, and the median time of a round in seconds. Runs
-that it has already are left out, so that an interrupted grid goes on. Every run has a folder of its
-own beside RESULTS, with the project's files as links: the project stays as it is.
+GRID is a YAML mapping of a run's name to what it changes in the section `finetune`; besides, `seed`
+sets the seed of fine-tuning, and `control` makes the run a control arm of that name. RESULTS gets
+one JSON line a run: what fine-tuning and, unless left out, the test split say of it, its history,
+and the median time of a round in seconds. Runs that it has already are left out, so that an
+interrupted grid goes on. Every run has a folder of its own beside RESULTS, with the project's files
+as links: the project stays as it is.
 """
 
 import argparse
@@ -25,6 +26,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from goa.arms import Arm, TrainedPolicy
+from pipelines.arms import training_stage
 
 CODE = Path(__file__).parent.parent.resolve()
 INPUTS = ("out/data", "out/tokenizer", "out/policies/mle", "out/pool.parquet", "out/rewards")
@@ -44,16 +48,18 @@ def main() -> None:
     for name, changes in grid.items():
         if name not in finished:
             folder = options.results.parent / "runs" / name
-            lay_out(folder, options.project.resolve(), changes)
-            found = measure(folder, options.evaluator, tests=not options.no_test)
+            policy = lay_out(folder, options.project.resolve(), changes, options.evaluator)
+            found = measure(folder, policy, tests=not options.no_test)
             row = {"name": name, "changes": changes, **found}
             with options.results.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
             print(json.dumps(row), flush=True)
 
 
-def lay_out(folder: Path, project: Path, changes: Mapping[str, Any]) -> None:
-    """Make a project folder whose stages up to `score` are another project's."""
+def lay_out(
+    folder: Path, project: Path, changes: Mapping[str, Any], evaluator: str
+) -> TrainedPolicy:
+    """Make a project folder whose stages up to `score` are another project's; name its policy."""
     shutil.rmtree(folder / "metrics", ignore_errors=True)
     for path in INPUTS:
         link(folder / path, project / path)
@@ -63,9 +69,12 @@ def lay_out(folder: Path, project: Path, changes: Mapping[str, Any]) -> None:
         run(folder, "dvc", "init", "--no-scm", "--quiet")
     params = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
     changes = dict(changes)
-    params["seed"] = changes.pop("seed", params["seed"])
+    seed, control = changes.pop("seed", params["seeds"][0]), changes.pop("control", None)
+    params["seeds"] = [seed]
+    params["controls"] = {"evaluators": [evaluator], "arms": [control] if control else []}
     params["finetune"] = merged(params["finetune"], changes)
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    return TrainedPolicy(arm=Arm(evaluator=evaluator, control=control), seed=seed)
 
 
 def link(path: Path, target: Path) -> None:
@@ -85,28 +94,28 @@ def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
     return result
 
 
-def measure(folder: Path, evaluator: str, *, tests: bool) -> dict[str, Any]:
+def measure(folder: Path, policy: TrainedPolicy, *, tests: bool) -> dict[str, Any]:
     """Fine-tune and, if told, evaluate; a run that fails is a result, too."""
     started = time.monotonic()
     try:
-        run(folder, "pipelines.finetune", evaluator)
+        run(folder, "pipelines.finetune", policy.name)
     except subprocess.CalledProcessError as error:
         return {"failed": str(error.stderr).strip()[-500:]}
     found = {
         "seconds": round(time.monotonic() - started, 1),
-        "seconds_per_round": round(seconds_per_round(folder, evaluator), 2),
-        "finetune": json.loads((folder / f"metrics/finetune/{evaluator}.json").read_text()),
-        "history": history(folder / f"out/history/{evaluator}.csv"),
+        "seconds_per_round": round(seconds_per_round(folder, training_stage(policy)), 2),
+        "finetune": json.loads((folder / f"metrics/finetune/{policy.name}.json").read_text()),
+        "history": history(folder / f"out/history/{policy.name}.csv"),
     }
     if tests:
-        run(folder, "pipelines.evaluate", evaluator)
-        found["test"] = json.loads((folder / f"metrics/evaluate/{evaluator}.json").read_text())
+        run(folder, "pipelines.evaluate", policy.name)
+        found["test"] = json.loads((folder / f"metrics/evaluate/{policy.name}.json").read_text())
     return found
 
 
-def seconds_per_round(folder: Path, evaluator: str) -> float:
+def seconds_per_round(folder: Path, stage: str) -> float:
     """Give the median time from one round's end to the next's; some have a validation between."""
-    paths = (folder / f".goa/spool/finetune@{evaluator}").glob("*.jsonl")
+    paths = (folder / f".goa/spool/{stage}").glob("*.jsonl")
     path = max(paths, key=lambda path: path.stat().st_mtime)
     events = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     said = [(event["done"], event["time"]) for event in events if event["kind"] == "progress"]

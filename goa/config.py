@@ -1,12 +1,13 @@
 """params.yaml as a whole: every component's settings, and what must fit together."""
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
 from goa.data.settings import DataSettings
 from goa.decoding.settings import GenerateSettings
-from goa.evaluation.settings import EvaluateSettings
+from goa.evaluation.settings import ControlSettings, EvaluateSettings
 from goa.evaluators.scoring import ScoringSettings
 from goa.evaluators.table import EvaluatorName, EvaluatorSettings
 from goa.policies.settings import ComputeSettings, PolicySettings
@@ -28,7 +29,9 @@ class Params(Settings):
     """Everything params.yaml may say."""
 
     seed: int = Field(ge=0, lt=2**32)
-    """Of every random choice."""
+    """Of every random choice but those of fine-tuning."""
+    seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = Field(min_length=1)
+    """Of fine-tuning, which is done once with each."""
     run: RunSettings = RunSettings()
     compute: ComputeSettings = ComputeSettings()
     tracking: TrackingSettings = TrackingSettings()
@@ -38,7 +41,9 @@ class Params(Settings):
     generate: GenerateSettings
     scoring: ScoringSettings = ScoringSettings()
     evaluators: dict[EvaluatorName, EvaluatorSettings] = Field(min_length=1)
-    """What policies are trained on, by name: each has its score, finetune and evaluate stage."""
+    """What policies are trained on, by name: each has its score, finetune and evaluate stages."""
+    controls: ControlSettings
+    """Arms beside theirs, that show how much of a gain is the reward's doing."""
     finetune: FinetuneSettings
     evaluate: EvaluateSettings
     compare: CompareSettings
@@ -51,8 +56,19 @@ class Params(Settings):
         self.evaluate.check_strategies(self.evaluators)
         self.finetune.check_team(compute.processes.finetune, fsdp=compute.fsdp)
         self.pretrain.check_team(compute.processes.pretrain)
+        self._check_arms()
         self._check_promotion()
         return self
+
+    def _check_arms(self) -> None:
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("seeds: each may be named once")
+        unknown = [name for name in self.controls.evaluators if name not in self.evaluators]
+        if unknown:
+            known = ", ".join(self.evaluators)
+            raise ValueError(f"controls.evaluators: {unknown[0]!r} is none of {known}")
+        for control in self.controls.arms:
+            self.finetune.as_control(control)
 
     def _check_promotion(self) -> None:
         asked, measured = self.promotion, self.evaluate.measured_by(self.evaluators)

@@ -136,6 +136,8 @@ def open_clone(source: Source, targets: Sequence[str]) -> Iterator[Clone]:
 def edit_params(path: Path, overrides: Sequence[str], evaluators: Sequence[str]) -> None:
     """Write overrides into a file of parameters, and leave out evaluators that are not named.
 
+    Their controls go, too.
+
     Raises:
         SettingsError: an override has no ``=``, or names what the file does not have, or an
             evaluator is not there.
@@ -159,6 +161,9 @@ def edit_params(path: Path, overrides: Sequence[str], evaluators: Sequence[str])
                 f"{path.name} has no evaluator {missing[0]!r}; known: {', '.join(known)}"
             )
         params["evaluators"] = {name: known[name] for name in known if name in evaluators}
+        if controls := params.get("controls"):
+            kept = [name for name in controls.get("evaluators", ()) if name in evaluators]
+            params["controls"] = {**controls, "evaluators": kept}
     if overrides or evaluators:
         path.write_text(yaml.safe_dump(params, sort_keys=False, allow_unicode=True))
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from goa.arms import BASELINE
+from goa.evaluation.settings import ControlSettings
 from goa.evaluation.storage import load_evaluation
 from goa.evaluators.table import EvaluatorName, EvaluatorSettings
 from goa.report.comparing import compare
@@ -10,8 +12,6 @@ from goa.report.report import summarize, write_report
 from goa.report.settings import CompareSettings
 from goa.settings import read_sections
 from pipelines.stage import PARAMS, Stage, open_stage
-
-BASELINE = "mle"
 
 
 def main() -> None:
@@ -25,10 +25,13 @@ def compare_policies(stage: Stage) -> None:
     params = read_sections(
         PARAMS,
         seed=int,
+        seeds=list[int],
         evaluators=dict[EvaluatorName, EvaluatorSettings],
+        controls=ControlSettings,
         compare=CompareSettings,
     )
-    names = [BASELINE, *params.evaluators]
+    trained = [policy.name for policy in params.controls.trained(params.evaluators, params.seeds)]
+    names = [BASELINE, *trained]
     evaluations = []
     with stage.progress.task(stage.name, len(names) + 1, "policies") as task:
         for name in names:
@@ -36,7 +39,7 @@ def compare_policies(stage: Stage) -> None:
             task.advance(note=name)
         comparison = compare(evaluations, params.compare, params.seed)
         task.advance()
-    histories = [read_history(Path("out/history") / f"{name}.csv") for name in params.evaluators]
+    histories = [read_history(Path("out/history") / f"{name}.csv") for name in trained]
     with stage.output(Path("out/comparison")) as folder:
         write_report(folder, comparison, histories)
     stage.metrics(Path("metrics/compare.json"), summarize(comparison))

@@ -1,13 +1,15 @@
 """A policy that a run left, as it goes to the registry: found, recorded in MLflow, identified."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from goa.arms import BASELINE
 from goa.errors import PipelineError
 from goa.report.comparison import Comparison, load_comparison
 from goa.tracking.registry import Published, Registry
-from pipelines.compare import BASELINE
+from pipelines.arms import choose_policy
 from pipelines.graph import lock_entries
 from pipelines.publish import publish
 from pipelines.results import COMPARISON, DATA, POLICIES, Result
@@ -21,7 +23,7 @@ class Contender:
     """A policy of this project, as dvc.lock has it."""
 
     name: str
-    """What params.yaml calls it: "mle", or the evaluator it was trained on."""
+    """As stages and files are called: "mle", or "bleu-17"."""
     num_tried: int
     """Fine-tuned policies that were compared by the same test set; 1 for "mle"."""
     digest: str
@@ -47,9 +49,9 @@ def find_contender(name: str | None, params: "Params", strategy: str, metric: st
             what dvc.lock says.
         SettingsError: dvc.lock cannot be read.
     """
-    known = [BASELINE, *params.evaluators]
-    if name is not None and name not in known:
-        raise PipelineError(f"no policy {name!r}; known: {', '.join(known)}")
+    trained = _trained(params)
+    if name is not None:
+        name = choose_policy(name, [BASELINE, *trained])
     entries = lock_entries(Path())
     results = [Result(root=Path(), stage=stage, entry=entry) for stage, entry in entries.items()]
     compared = _maker(Path(COMPARISON), results)
@@ -61,7 +63,9 @@ def find_contender(name: str | None, params: "Params", strategy: str, metric: st
                 f"{COMPARISON} does not compare the policies of params.yaml by {strategy} {metric} "
                 "as it is; run `goa run`, or name one with --policy"
             )
-        name = _best(load_comparison(Path(COMPARISON, "comparison.json")), strategy, metric)
+        name = _best(
+            load_comparison(Path(COMPARISON, "comparison.json")), strategy, metric, trained
+        )
     made = _maker(Path(POLICIES, name), results)
     if made is None:
         raise PipelineError(f"{POLICIES}{name}: never made; run `goa run`")
@@ -74,7 +78,7 @@ def find_contender(name: str | None, params: "Params", strategy: str, metric: st
         )
     return Contender(
         name=name,
-        num_tried=len(params.evaluators) if compared and name != BASELINE else 1,
+        num_tried=len(trained) if compared and name != BASELINE else 1,
         digest=_digest(made, "outs", f"{POLICIES}{name}"),
         stage_key=made.key,
         data_digest=_digest(made, "deps", DATA),
@@ -104,14 +108,20 @@ def recorded(contender: Contender, registry: Registry) -> Published:
 def _is_of(params: "Params", strategy: str, metric: str) -> bool:
     comparison = load_comparison(Path(COMPARISON, "comparison.json"))
     return (
-        list(comparison.policies) == [BASELINE, *params.evaluators]
+        set(comparison.policies) >= {BASELINE, *_trained(params)}
         and strategy in comparison.strategies
         and metric in {measure.name for measure in comparison.measures}
     )
 
 
-def _best(comparison: Comparison, strategy: str, metric: str) -> str:
-    cells = [comparison.cell(strategy, metric, name) for name in comparison.policies[1:]]
+def _trained(params: "Params") -> list[str]:
+    """Name the policies that may be promoted: controls are none."""
+    trained = params.controls.trained(params.evaluators, params.seeds)
+    return [policy.name for policy in trained if policy.arm.control is None]
+
+
+def _best(comparison: Comparison, strategy: str, metric: str, names: Sequence[str]) -> str:
+    cells = [comparison.cell(strategy, metric, name) for name in names]
     return max(cells, key=lambda cell: -1.0 if cell.score is None else cell.score).policy
 
 

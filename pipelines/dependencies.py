@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from goa.errors import PipelineError
 from goa.evaluators.python import PythonSettings, find_source
+from pipelines.arms import training_stage
 from pipelines.graph import PROJECT_FILE, StageDefinition, stage_definitions
 
 if TYPE_CHECKING:
@@ -60,12 +61,14 @@ def unwatched(params: "Params", root: Path = Path()) -> list[str]:
 
 def _uses(params: "Params") -> Iterator[_Use]:
     # Every policy is measured by every evaluator, so evaluations hang on all of them.
-    evaluate = ("evaluate", "evaluate_mle")
+    evaluate = ("evaluate", "evaluate_control", "evaluate_mle")
+    trained = params.controls.trained(params.evaluators, params.seeds)
     for name, settings in params.evaluators.items():
-        stages = (f"score@{name}", f"finetune@{name}", *evaluate)
+        own = [training_stage(policy) for policy in trained if policy.arm.evaluator == name]
+        stages = (f"score@{name}", *own, *evaluate)
         yield from _inner(f"evaluators.{name}", settings, stages)
     for place, phase in enumerate(params.finetune.phases):
-        yield from _inner(f"finetune.phases.{place}", phase, ("finetune",))
+        yield from _inner(f"finetune.phases.{place}", phase, ("finetune", "control"))
     for name, metric in params.evaluate.metrics.items():
         yield from _inner(f"evaluate.metrics.{name}", metric, evaluate)
 

@@ -1,6 +1,7 @@
-"""Stage ``evaluate@M``: write the test split with one policy, and measure what it wrote.
+"""Stage ``evaluate@POLICY``: write the test split with one policy, and measure what it wrote.
 
-``evaluate_mle`` is the same for the policy before fine-tuning.
+``evaluate_control@POLICY`` is the same for policies of control arms, ``evaluate_mle`` for the one
+before fine-tuning.
 """
 
 import itertools
@@ -18,6 +19,7 @@ from goa.policies.compute import set_up, use_device
 from goa.policies.settings import ComputeSettings
 from goa.policies.storage import load_policy
 from goa.settings import read_sections
+from pipelines.arms import evaluating_stage
 from pipelines.decoding import decode
 from pipelines.scoring import load_learnt
 from pipelines.stage import PARAMS, Stage, open_stage, stage_argument
@@ -29,7 +31,7 @@ DIGITS = 6
 def main() -> None:
     """Run the stage."""
     name = stage_argument()
-    with open_stage("evaluate_mle" if name == "mle" else f"evaluate@{name}") as stage:
+    with open_stage(evaluating_stage(name)) as stage:
         evaluate_policy(stage, name)
 
 

@@ -1,10 +1,14 @@
-"""Stage ``finetune@E``: raise the expected score that evaluator E gives the policy's outputs."""
+"""Stage ``finetune@E-SEED``: raise the expected score that evaluator E gives a policy's outputs.
+
+``control@E-ARM-SEED`` does the same with rewards that say nothing, or with none.
+"""
 
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from goa.arms import TrainedPolicy, parse_policy
 from goa.data.corpus import open_split
 from goa.decoding.settings import GenerateSettings
 from goa.errors import EvaluatorError
@@ -22,7 +26,9 @@ from goa.trainer.contract import TrainingState
 from goa.trainer.finetuning import FinetuneSettings
 from goa.trainer.loop import Trainer
 from goa.trainer.phases import Materials, make_phases
+from goa.trainer.settings import PretrainSettings
 from goa.trainer.team import join_team
+from pipelines.arms import training_stage
 from pipelines.launch import local_rank, team_size
 from pipelines.scoring import Build, open_scoring
 from pipelines.stage import PARAMS, Stage, open_stage, stage_argument
@@ -31,28 +37,31 @@ from pipelines.training import save_training, train, trained_policy
 
 def main() -> None:
     """Run the stage."""
-    name = stage_argument()
-    with open_stage(f"finetune@{name}") as stage:
-        finetune(stage, name)
+    trained = parse_policy(stage_argument())
+    with open_stage(training_stage(trained)) as stage:
+        finetune(stage, trained)
 
 
-def finetune(stage: Stage, name: str) -> None:
-    """Fine-tune the pretrained policy on one evaluator; keep the best by validation reward."""
+def finetune(stage: Stage, trained: TrainedPolicy) -> None:
+    """Fine-tune the pretrained policy in one arm; keep the best by the evaluator's rewards."""
     params = read_sections(
         PARAMS,
-        seed=int,
         compute=ComputeSettings,
         generate=GenerateSettings,
         scoring=ScoringSettings,
         evaluators=dict[EvaluatorName, EvaluatorSettings],
         finetune=FinetuneSettings,
+        pretrain=PretrainSettings,
     )
     with open_scoring(params.scoring) as build:
-        _finetune(stage, name, params, build)
+        _finetune(stage, trained, params, build)
 
 
-def _finetune(stage: Stage, name: str, params: Any, build: Build) -> None:
+def _finetune(stage: Stage, goal: TrainedPolicy, params: Any, build: Build) -> None:
+    name, seed, control = goal.arm.evaluator, goal.seed, goal.arm.control
     settings: FinetuneSettings = params.finetune
+    if control is not None:
+        settings = settings.as_control(control)
     first = settings.resolved()[0].settings
     first.check_pool(params.generate)
     settings.check_team(team_size(), fsdp=params.compute.fsdp)
@@ -62,9 +71,9 @@ def _finetune(stage: Stage, name: str, params: Any, build: Build) -> None:
 
     def make() -> Policy:
         policy = load_policy(Path("out/policies/mle"), torch.device("cpu") if sharded else device)
-        set_up(policy, params.compute, dropout=False)
+        set_up(policy, params.compute, dropout=control == "likelihood")
         if settings.adapter is not None:
-            add_adapter(policy, settings.adapter, params.seed)
+            add_adapter(policy, settings.adapter, seed)
         return policy
 
     policy = make()
@@ -88,7 +97,7 @@ def _finetune(stage: Stage, name: str, params: Any, build: Build) -> None:
         strategy=params.generate.names(first.pool_kind)[0],
         greedy=params.generate.names("greedy")[0] if "greedy" in first.needs else None,
         num_sources=settings.sources_per_round,
-        seed=params.seed,
+        seed=seed,
         keeps_silent=first.keeps_silent_sources,
         drops=drops,
         fewest=team.size,
@@ -103,10 +112,12 @@ def _finetune(stage: Stage, name: str, params: Any, build: Build) -> None:
         pool=start_from_pool(
             policy, corpus, Path("out/pool.parquet"), Path(f"out/rewards/{name}.parquet"), choice
         ),
-        seed=params.seed,
+        seed=seed,
         team=team,
         build=build,
         drops=drops,
+        control=control,
+        likelihood=params.pretrain.objective,
     )
     trainer = Trainer(policy, make_phases(settings, materials), anchor, team)
     num_rounds = sum(phase.settings.rounds for phase in settings.resolved())
@@ -116,9 +127,9 @@ def _finetune(stage: Stage, name: str, params: Any, build: Build) -> None:
         return
     if settings.adapter is not None and settings.adapter.save == "merged":
         merge_adapter(trained)
-    save_training(stage, trained, state, name)
+    save_training(stage, trained, state, goal.name)
     summary = _summary(state, len(materials.pool.silent))
-    stage.metrics(Path(f"metrics/finetune/{name}.json"), summary)
+    stage.metrics(Path(f"metrics/finetune/{goal.name}.json"), summary)
 
 
 def _summary(state: TrainingState, num_silent: int) -> dict[str, float]:

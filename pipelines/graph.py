@@ -47,7 +47,7 @@ class StageGraph:
         """List the targets and all they need, in running order; without targets, every stage.
 
         A target is a stage, or the name that a group of stages shares: ``finetune`` stands for
-        ``finetune@bleu`` and its sisters.
+        ``finetune@bleu-17`` and its sisters, and ``finetune@bleu`` for those with any seed.
 
         Raises:
             PipelineError: a target names no stage.
@@ -65,7 +65,11 @@ class StageGraph:
         return self._closure(names, children)
 
     def _matches(self, target: str) -> list[str]:
-        found = [name for name in self.stages if target in (name, name.partition("@")[0])]
+        found = [
+            name
+            for name in self.stages
+            if target in (name, name.partition("@")[0], name.rpartition("-")[0])
+        ]
         if not found:
             groups = {name.partition("@")[0] for name in self.stages}
             near = difflib.get_close_matches(target, sorted(groups | set(self.stages)), n=1)

@@ -17,12 +17,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from goa.arms import BASELINE
 from goa.errors import GoaError, PipelineError
 from goa.evaluation.measure import Measurement
 from goa.evaluation.storage import PolicyEvaluation
 from goa.report.promotion import Rule, judge
 from goa.tracking.registry import Version
-from pipelines.compare import BASELINE
 from pipelines.contender import find_contender, recorded
 from pipelines.promotion import (
     POLICY_DIGEST,

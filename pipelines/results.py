@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from goa.errors import DataError
+from goa.arms import BASELINE, parse_policy
+from goa.errors import DataError, SettingsError
 from goa.tracking.records import Point, ServedModel, StageRun
 from goa.tracking.spool import read_spool
 
@@ -141,12 +142,11 @@ def _git(root: Path, *arguments: str) -> str | None:
 
 def _lineage(result: Result) -> dict[str, str]:
     """Tag what runs are sorted and searched by: the stage, and what was trained on what."""
-    group, _, evaluator = result.stage.partition("@")
+    group, _, key = result.stage.partition("@")
     named = {
-        "goa.arm": evaluator or {"pretrain": "mle"}.get(group, group.partition("_")[2]),
-        "goa.evaluator": evaluator,
         "goa.objective": result.params.get(f"{group}.objective.kind", ""),
         "goa.seed": result.params.get("seed", ""),
+        **_arm(group, key),
     }
     return {
         "dvc.stage": result.stage,
@@ -158,6 +158,23 @@ def _lineage(result: Result) -> dict[str, str]:
             for item in result.entry.get(f"{kind}s", [])
             if "md5" in item
         },
+    }
+
+
+def _arm(group: str, key: str) -> dict[str, str]:
+    """Say what a stage's group and key mean: ``finetune@bleu-17``, ``score@bleu``."""
+    if not key:
+        return {"goa.arm": BASELINE if group in ("pretrain", "evaluate_mle") else ""}
+    try:
+        policy = parse_policy(key)
+    except SettingsError:
+        return {"goa.arm": key, "goa.evaluator": key}
+    return {
+        "goa.arm": policy.arm.name,
+        "goa.control": policy.arm.control or "",
+        "goa.evaluator": policy.arm.evaluator,
+        "goa.policy": policy.name,
+        "goa.seed": str(policy.seed),
     }
 
 

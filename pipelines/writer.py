@@ -9,7 +9,7 @@ import torch
 from goa.config import check
 from goa.decoding.generation import Candidates
 from goa.decoding.settings import BeamSettings, ChoosingSettings, DecodingSettings
-from goa.errors import PolicyError, SettingsError
+from goa.errors import PipelineError, PolicyError, SettingsError
 from goa.evaluation.judges import check_judge
 from goa.evaluators.contract import Evaluator
 from goa.evaluators.table import MetricSettings, Rewarding, build_evaluator
@@ -19,6 +19,7 @@ from goa.policies.settings import ComputeSettings
 from goa.policies.storage import load_policy
 from goa.records import Example
 from goa.settings import Settings, validate
+from pipelines.arms import choose_policy
 from pipelines.choice import read_choice
 from pipelines.decoding import write
 from pipelines.scoring import load_learnt
@@ -79,7 +80,7 @@ def open_writer(policy: str, strategy: str | None, seed: int | None, params: Pat
 
 
 def find_policy(name: str) -> Path:
-    """Find a policy's folder: a bare name is looked for in out/policies first.
+    """Find a policy's folder: a bare name is looked for in out/policies first, as is an arm's.
 
     Raises:
         PolicyError: there is none.
@@ -88,8 +89,11 @@ def find_policy(name: str) -> Path:
         return POLICIES / name
     if Path(name).is_dir():
         return Path(name)
-    there = ", ".join(sorted(path.name for path in POLICIES.glob("*") if path.is_dir()))
-    raise PolicyError(f"--policy {name}: no such folder; {POLICIES} has {there or 'none'}")
+    there = sorted(path.name for path in POLICIES.glob("*") if path.is_dir())
+    try:
+        return POLICIES / choose_policy(name, there)
+    except PipelineError as error:
+        raise PolicyError(f"--policy {name}: no such folder, and in {POLICIES}: {error}") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,9 +46,11 @@ TINY: dict[str, Any] = {
             "beam": {"kind": "beam", "num_beams": 2, "max_tokens": 12},
         }
     },
+    "controls": {"arms": ["likelihood", "constant", "shuffled"]},
     "compare": {"resamples": 50, "num_examples": 3},
 }
-ARMS = ["bleu", "rougeL", "rule"]
+POLICIES = ["bleu-17", "rougeL-17", "rule-17"]
+CONTROLS = ["bleu-likelihood-17", "bleu-constant-17", "bleu-shuffled-17"]
 
 
 def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -119,13 +121,13 @@ def test_one_command_ends_with_a_comparison_of_every_policy_by_every_metric(
 ) -> None:
     comparison = json.loads((project / "out/comparison/comparison.json").read_text())
     text = json.dumps(comparison)
-    for name in ["mle", *ARMS]:
+    for name in ["mle", *POLICIES, *CONTROLS]:
         assert (project / "out/policies" / name / "model.safetensors").exists()
         assert (project / "metrics/evaluate" / f"{name}.json").exists()
         assert f'"{name}"' in text
     report = (project / "out/comparison/report.md").read_text()
     said = (project / "said").read_text()
-    for name in ["mle", *ARMS]:
+    for name in ["mle", *POLICIES, *CONTROLS]:
         assert name in report
         assert name in said
     assert "out/comparison/report.md" in said
@@ -144,9 +146,10 @@ def test_one_evaluators_settings_make_stale_only_what_depends_on_them(project: P
         # Every policy is measured by every evaluator, so every evaluation depends on the rule.
         assert stale(project) == {
             "score@rule",
-            "finetune@rule",
+            "finetune@rule-17",
             "evaluate_mle",
-            *(f"evaluate@{name}" for name in ARMS),
+            *(f"evaluate@{name}" for name in POLICIES),
+            *(f"evaluate_control@{name}" for name in CONTROLS),
             "compare",
         }
     finally:
@@ -154,7 +157,7 @@ def test_one_evaluators_settings_make_stale_only_what_depends_on_them(project: P
 
 
 def test_the_divergence_starts_at_zero_and_history_is_kept(project: Path) -> None:
-    with (project / "out/history/bleu.csv").open(newline="") as file:
+    with (project / "out/history/bleu-17.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert next(iter(rows[0])) == "update"
     assert {"validation_reward", "kl", "entropy", "length", "reward"} <= rows[0].keys()
@@ -165,7 +168,7 @@ def test_the_divergence_starts_at_zero_and_history_is_kept(project: Path) -> Non
 
 
 def test_progress_ends_where_the_work_does(project: Path) -> None:
-    for stage in ("pretrain", "finetune@bleu"):
+    for stage in ("pretrain", "finetune@bleu-17"):
         (spool,) = (project / ".goa/spool" / stage).glob("*.jsonl")
         last = [record for record in read_spool(spool) if record["kind"] == "progress"][-1]
         assert last["done"] == last["total"] > 1
@@ -231,17 +234,17 @@ def test_a_stage_killed_at_random_moments_ends_with_the_same_policy(
     folder = tmp_path / "copy"
     shutil.copytree(project, folder)
     change_params(folder, {"finetune": finetune})
-    argv = [sys.executable, "-m", "pipelines.finetune", "bleu"]
-    weights = folder / "out/policies/bleu/model.safetensors"
+    argv = [sys.executable, "-m", "pipelines.finetune", "bleu-17"]
+    weights = folder / "out/policies/bleu-17/model.safetensors"
     done = run(folder, *argv)
     assert done.returncode == 0, done.stderr
-    pace = seconds_per_round(folder / ".goa/spool/finetune@bleu")
-    expected, history = weights.read_bytes(), (folder / "out/history/bleu.csv").read_text()
-    shutil.rmtree(folder / "out/policies/bleu")
+    pace = seconds_per_round(folder / ".goa/spool/finetune@bleu-17")
+    expected, history = weights.read_bytes(), (folder / "out/history/bleu-17.csv").read_text()
+    shutil.rmtree(folder / "out/policies/bleu-17")
 
     # Each life is a little longer than the one before, whatever the machine's speed.
     moments, reached = random.Random(6), []
-    checkpoints = folder / ".goa/checkpoints/finetune@bleu"
+    checkpoints = folder / ".goa/checkpoints/finetune@bleu-17"
     environment = os.environ | {"PYTHONPATH": str(folder)}
     for life in range(10):
         started = subprocess.Popen(argv, cwd=folder, env=environment)
@@ -260,7 +263,7 @@ def test_a_stage_killed_at_random_moments_ends_with_the_same_policy(
     assert last.returncode == 0
     assert f"going on from the checkpoint of update {reached[-1]}\n" in last.stderr
     assert weights.read_bytes() == expected
-    assert (folder / "out/history/bleu.csv").read_text() == history
+    assert (folder / "out/history/bleu-17.csv").read_text() == history
     assert not list(checkpoints.glob("*"))
 
 
@@ -295,9 +298,9 @@ def test_processes_that_share_the_weights_out_end_as_one_process(
     apart = sum(float((alone[name] - together[name]).square().sum()) for name in alone)
     # Not nearer: Adam takes whole steps of the rounding of gradients that are really 0.
     assert 0 < apart < 1e-5 * size
-    done = run(folder, sys.executable, "-m", "pipelines.finetune", "bleu", "--processes", "2")
+    done = run(folder, sys.executable, "-m", "pipelines.finetune", "bleu-17", "--processes", "2")
     assert done.returncode == 0, done.stderr
-    assert load_file(folder / "out/policies/bleu/model.safetensors").keys() == alone.keys()
+    assert load_file(folder / "out/policies/bleu-17/model.safetensors").keys() == alone.keys()
 
 
 @pytest.mark.long
@@ -307,10 +310,10 @@ def test_a_stage_begun_with_other_parameters_says_what_is_other(
     folder = tmp_path / "copy"
     shutil.copytree(project, folder)
     change_params(folder, {"finetune": {"rounds": 40}})
-    argv = [sys.executable, "-m", "pipelines.finetune", "bleu"]
+    argv = [sys.executable, "-m", "pipelines.finetune", "bleu-17"]
     environment = os.environ | {"PYTHONPATH": str(folder)}
     started = subprocess.Popen(argv, cwd=folder, env=environment)
-    while newest(folder / ".goa/checkpoints/finetune@bleu") == 0:
+    while newest(folder / ".goa/checkpoints/finetune@bleu-17") == 0:
         assert started.poll() is None
         time.sleep(0.05)
     started.kill()
@@ -344,5 +347,5 @@ def test_experiments_metrics_and_plots_work_as_dvcs_users_expect(
     changed = run(folder, "dvc", "exp", "run", "-S", "seed=18", "score@rule")
     assert changed.returncode == 0, changed.stderr
     assert "metrics/score/rule.json" in run(folder, "dvc", "metrics", "diff", "--json").stdout
-    plots = run(folder, "dvc", "plots", "show", "--json", "out/history/bleu.csv")
+    plots = run(folder, "dvc", "plots", "show", "--json", "out/history/bleu-17.csv")
     assert "validation_reward" in plots.stdout

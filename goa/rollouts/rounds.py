@@ -4,11 +4,13 @@ import itertools
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 
+from goa.arms import Control
 from goa.data.corpus import Corpus
 from goa.errors import DataError
 from goa.randomness import Shuffle, derive_seed
 from goa.records import Example
 from goa.rollouts.candidates import CandidateWriter
+from goa.rollouts.controls import pay
 from goa.rollouts.curriculum import Curriculum
 from goa.rollouts.rollout import Rollout, join
 
@@ -31,6 +33,8 @@ class RoundPlan:
     """Which of a round's sources this process takes, where others take the rest."""
     replacements: int = 0
     """How often a round asks for other sources in the place of silent ones."""
+    control: Control | None = None
+    """What candidates are paid in a control arm; None: what the evaluator says."""
 
 
 class Sources:
@@ -100,10 +104,19 @@ class CandidateRounds:
         """Make one round's rollout with the policy as it is now; indices may only go up."""
         if index == 0 and self.first is not None:
             own = self.first[self.plan.share]
-            return replace(own, diagnostics=self.first.diagnostics)
+            return self._paid(replace(own, diagnostics=self.first.diagnostics), index)
         examples = self.examples(index)
         rollout = self.writer.write(examples, derive_seed(self.plan.seed, "round", index), index)
-        return self._replace_silent(rollout, index) if self.plan.replacements else rollout
+        if self.plan.replacements:
+            rollout = self._replace_silent(rollout, index)
+        return self._paid(rollout, index)
+
+    def _paid(self, rollout: Rollout, index: int) -> Rollout:
+        """Give a round's candidates what they are to earn."""
+        if self.plan.control is None:
+            return rollout
+        member = self.plan.share.start or 0
+        return pay(rollout, self.plan.control, derive_seed(self.plan.seed, "paid", member), index)
 
     def examples(self, index: int) -> list[Example]:
         """Take this process's sources of one round; indices may only go up."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from goa.objectives.head import Head
 from goa.randomness import derive_seed
 from goa.records import Example
+from goa.rollouts.controls import shuffled
 from goa.rollouts.rollout import Rollout
 from goa.rollouts.rounds import CandidateRounds
 from goa.settings import Settings
@@ -91,6 +92,10 @@ class Evolution:
                 for pair in range(self.settings.num_pairs)
             ]
         )
+        if (
+            self.rounds.plan.control == "shuffled"
+        ):  # among candidates it would leave means as they are
+            rewards = shuffled(rewards, self.seed, index)
         self._set_gradient(index, _ranks(rewards) if self.settings.ranked else rewards)
         norm = optimiser.step(index)
         if not math.isfinite(norm):

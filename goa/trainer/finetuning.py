@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from goa.arms import Control
 from goa.data.noise import SourceNoiseSettings
 from goa.decoding.settings import GenerateSettings, SampleSettings, StrategySettings
 from goa.errors import SettingsError
@@ -15,6 +16,7 @@ from goa.objectives.credit import CreditSettings, UniformCreditSettings
 from goa.objectives.head import HeadSettings
 from goa.objectives.mixer import MixerSettings
 from goa.objectives.ramp import RampSettings
+from goa.objectives.reinforce import ReinforceSettings
 from goa.objectives.table import ObjectiveSettings, build_objective
 from goa.policies.adapter import AdapterSettings
 from goa.rollouts.curriculum import CurriculumSettings
@@ -164,6 +166,38 @@ class FinetuneSettings(Settings):
         return ResolvedPhase(
             settings=settings, evaluator=phase.evaluator, carries_optimiser=state == "carry"
         )
+
+    def as_control(self, control: Control) -> "FinetuneSettings":
+        """Give the settings of a control arm, which are these but for what rewards are needed for.
+
+        likelihood is one phase, as long as all of these. constant has plain policy gradient without
+        a baseline, as Choshen et al. (2020, section 4): compared with itself a constant teaches
+        nothing. Neither asks whether candidates tell apart. constant and shuffled have uniform
+        credit, for any other tells tokens what candidates are not told.
+
+        Raises:
+            SettingsError: constant rewards were to be learnt from candidates that are no draws.
+        """
+        plain = ReinforceSettings(kind="reinforce", baseline="none")
+        uniform = UniformCreditSettings(kind="uniform")
+        if control == "likelihood":
+            rounds = sum(phase.settings.rounds for phase in self.resolved())
+            changes = {"objective": plain, "credit": uniform, "rounds": rounds, "phases": []}
+            return self.model_copy(update={**changes, "with_reference": False, "collapse": None})
+        if control == "shuffled":
+            phases = [phase.model_copy(update={"credit": None}) for phase in self.phases]
+            return self.model_copy(update={"credit": uniform, "phases": phases})
+        if self.candidates.kind != "sample" or self.with_reference:
+            raise SettingsError(
+                "controls.arms: constant rewards are learnt by policy gradient, from the policy's "
+                "own draws; use finetune.candidates of kind sample and with_reference: false, or "
+                "leave constant out"
+            )
+        as_here = {"objective": None, "credit": None, "silent_sources": None}
+        phases = [phase.model_copy(update=as_here) for phase in self.phases]
+        changes = {"objective": plain, "credit": uniform, "phases": phases}
+        silent = "skip" if self.silent_sources == "resample" else self.silent_sources
+        return self.model_copy(update={**changes, "silent_sources": silent})
 
     def likelihood_weight_at(self, update: int) -> float:
         """Give the weight of the likelihood after so many updates."""

@@ -4,13 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from goa.arms import Control
 from goa.data.corpus import Corpus
 from goa.errors import EvaluatorError
 from goa.evaluators.contract import Evaluator
 from goa.evaluators.table import Rewarding, build_evaluator
+from goa.objectives.likelihood import Likelihood, LikelihoodSettings
 from goa.policies.policy import Policy
 from goa.randomness import derive_seed
 from goa.rollouts.candidates import CandidateWriter, RolloutNeeds
+from goa.rollouts.continued import ContinuedReferences
 from goa.rollouts.curriculum import Curriculum
 from goa.rollouts.pooled import PoolStart
 from goa.rollouts.rounds import CandidateRounds, RoundPlan
@@ -22,8 +25,9 @@ from goa.trainer.finetuning import FinetuneSettings, ResolvedPhase
 from goa.trainer.perturbation import Perturbation
 from goa.trainer.reward_validation import Look, RewardValidation
 from goa.trainer.team import Team
-from goa.trainer.update import RolloutLearner, UpdatePlan, Updater
+from goa.trainer.update import Aim, RolloutLearner, UpdatePlan, Updater
 
+PLAIN_LIKELIHOOD = LikelihoodSettings(kind="likelihood")
 REPLACEMENTS = 3
 """How often a round asks for other sources in the place of silent ones."""
 
@@ -55,6 +59,10 @@ class Materials:
     policy is chosen by."""
     drops: bool = False
     """Whether sources are left out for which something cannot be scored; else that is an error."""
+    control: Control | None = None
+    """What a control arm learns from; None: what the evaluator says."""
+    likelihood: LikelihoodSettings = PLAIN_LIKELIHOOD
+    """Pretraining's loss, which the control of that name goes on with."""
 
 
 def make_phases(settings: FinetuneSettings, materials: Materials) -> list[Callable[[], Phase]]:
@@ -139,6 +147,8 @@ def _learner(
     settings: FinetuneSettings, rounds: CandidateRounds, materials: Materials, seed: int
 ) -> Learner:
     policy = materials.policy
+    if materials.control == "likelihood":
+        return _likelihood_learner(settings, rounds, materials, seed)
     perturbation = None
     if settings.perturbation is not None:
         perturbation = Perturbation(policy, settings.perturbation, seed)
@@ -151,6 +161,20 @@ def _learner(
     if isinstance(settings.objective, EvolutionSettings):
         return Evolution(rounds, updater, policy.trained(), settings.objective, seed)
     return RolloutLearner(rounds, updater)
+
+
+def _likelihood_learner(
+    settings: FinetuneSettings, rounds: CandidateRounds, materials: Materials, seed: int
+) -> Learner:
+    """Go on as pretraining did, dropout included, on references of the sources of these rounds."""
+    updater = Updater(
+        materials.policy,
+        [Aim(objective=Likelihood(materials.likelihood))],
+        UpdatePlan(seed=seed, steps_per_round=settings.steps_per_round, dropout=True),
+        team=materials.team,
+    )
+    first = None if rounds.first is None else materials.pool.examples
+    return RolloutLearner(ContinuedReferences(rounds, first), updater)
 
 
 def _rounds(
@@ -186,5 +210,6 @@ def _rounds(
         curriculum=curriculum,
         share=materials.team.share,
         replacements=REPLACEMENTS if settings.silent_sources == "resample" else 0,
+        control=materials.control,
     )
     return CandidateRounds(writer, materials.train, first, plan)

@@ -1,5 +1,6 @@
 """A whole file of parameters."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -49,3 +50,37 @@ def test_what_is_chosen_cannot_be_learnt_from(
     known = "greedy, beam, diverse_beam, stochastic_beam, sample"
     assert f"generate.strategies.chosen.kind: '{kind}' is none of {known}" in told
     assert f"finetune.candidates.kind: '{kind}' is none of" in told
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"seeds": []}, "seeds"),
+        ({"seeds": [1, 2, 1]}, "seeds: each may be named once"),
+        ({"controls": {"evaluators": ["blue"], "arms": []}}, "controls.evaluators: 'blue' is none"),
+        ({"controls": {"evaluators": ["bleu", "bleu"], "arms": []}}, "bleu is named twice"),
+        ({"controls": {"evaluators": ["bleu"], "arms": ["random"]}}, "controls.arms.0"),
+    ],
+)
+def test_arms_that_cannot_be_trained_are_refused(
+    content: dict[str, Any], changes: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(SettingsError, match=re.escape(problem)):
+        validate(Params, content | changes, "params.yaml")
+
+
+def test_constant_rewards_are_refused_beside_an_objective_that_learns_from_beams(
+    content: dict[str, Any],
+) -> None:
+    beams = {"kind": "beam", "num_candidates": 4}
+    content["generate"]["strategies"]["beam"] = beams
+    content["finetune"] |= {"candidates": beams, "objective": {"kind": "mrt"}}
+    with pytest.raises(SettingsError, match="constant rewards are learnt by policy gradient"):
+        validate(Params, content, "params.yaml")
+
+
+def test_policies_are_listed_arm_by_arm_controls_last(content: dict[str, Any]) -> None:
+    content |= {"seeds": [3, 4], "controls": {"evaluators": ["rule"], "arms": ["constant"]}}
+    params = validate(Params, content, "params.yaml")
+    trained = [each.name for each in params.controls.trained(["bleu", "rule"], params.seeds)]
+    assert trained == ["bleu-3", "bleu-4", "rule-3", "rule-4", "rule-constant-3", "rule-constant-4"]

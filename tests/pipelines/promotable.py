@@ -24,12 +24,12 @@ PARAMS = Path(__file__).parents[2] / "params.yaml"
 STAGES = {
     "prepare": ([], ["out/data"]),
     "pretrain": (["out/data"], ["out/policies/mle"]),
-    "finetune@first": (["out/data", "out/policies/mle"], ["out/policies/first"]),
-    "finetune@second": (["out/data", "out/policies/mle"], ["out/policies/second"]),
+    "finetune@first-17": (["out/data", "out/policies/mle"], ["out/policies/first-17"]),
+    "finetune@second-17": (["out/data", "out/policies/mle"], ["out/policies/second-17"]),
     "compare": (["out/policies"], ["out/comparison"]),
 }
 """Dependencies and outputs."""
-WORDS = {"mle": "bird", "first": "the", "second": "dog"}
+WORDS = {"mle": "bird", "first-17": "the", "second-17": "dog"}
 """What each policy writes at the start: "the" is in every reference, "dog" in less, "bird" seldom.
 """
 
@@ -45,7 +45,7 @@ def references(size: int = 40) -> list[str]:
 
 
 class Promotable:
-    """prepare -> pretrain -> finetune@first, finetune@second -> compare, all done."""
+    """prepare -> pretrain -> finetune@first-17, finetune@second-17 -> compare, all done."""
 
     def __init__(self, store: Store, root: Path, make_policy: Callable[..., Policy]) -> None:
         self.root = root
@@ -66,6 +66,7 @@ class Promotable:
                 "length": {"kind": "length", "tolerance": 0.1},
             },
         }
+        content["controls"] = {"evaluators": [], "arms": []}
         content["promotion"] = {"metric": "rouge1", "resamples": 200}
         self.params: dict[str, Any] = content
         self.save_params()
@@ -154,10 +155,11 @@ def _definitions() -> Mapping[str, Any]:
         if "@" not in name
     }
     finetune = {
-        "cmd": "make finetune@${item}",
+        "matrix": {"evaluator": ["first", "second"], "seed": [17]},
+        "cmd": "make finetune@${key}",
         "deps": ["out/data", "out/policies/mle"],
-        "outs": ["out/policies/${item}"],
+        "outs": ["out/policies/${key}"],
     }
     # DVC reads a stage below another's output only through that output's own folders.
     stages["compare"]["deps"] = [f"out/policies/{name}" for name in WORDS]
-    return {**stages, "finetune": {"foreach": ["first", "second"], "do": finetune}}
+    return {**stages, "finetune": finetune}

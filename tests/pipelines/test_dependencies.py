@@ -23,6 +23,7 @@ COMPOSITE = {
     "parts": {"own": {"evaluator": OWN}, "bleu": {"evaluator": {"kind": "bleu"}}},
 }
 ALL = ("score", "finetune", "evaluate_mle", "evaluate")
+"""What has lists of its own; controls share those of finetune and evaluate."""
 
 Warn = Callable[..., list[str]]
 
@@ -69,7 +70,7 @@ def test_without_functions_there_is_nothing_to_watch(warn, monkeypatch) -> None:
 def test_a_function_is_told_with_the_stages_and_the_line_to_add(warn) -> None:
     assert warn(use(OWN)) == [
         "evaluators.own: a change of mine/rewards.py would go unnoticed: dvc.yaml does not name it "
-        "for score, finetune, evaluate_mle, evaluate; add to the deps of each:\n"
+        "for score, finetune, evaluate_mle, evaluate, evaluate_control; add to the deps of each:\n"
         "    - mine/rewards.py"
     ]
 
@@ -83,7 +84,7 @@ def test_a_file_or_folder_among_the_deps_is_watched(warn, dependency) -> None:
 def test_a_single_stage_that_does_not_watch_is_told(warn, blind) -> None:
     others = [name for name in ALL if name != blind]
     (warning,) = warn(use(OWN), "mine/rewards.py", others)
-    assert f"does not name it for {blind};" in warning
+    assert f"does not name it for {blind}" in warning
 
 
 def test_parts_of_a_composite_are_looked_into(warn) -> None:
@@ -95,13 +96,13 @@ def test_what_a_phase_is_rewarded_by_is_fine_tunings_alone(warn) -> None:
     phases = [{"rounds": 1}, {"rounds": 1, "evaluator": COMPOSITE}]
     (warning,) = warn(lambda params: params["finetune"].update(phases=phases))
     assert warning.startswith("finetune.phases.1.evaluator.parts.own.evaluator: ")
-    assert "does not name it for finetune;" in warning
+    assert "does not name it for finetune, control;" in warning
 
 
 def test_a_metric_is_evaluations_alone(warn) -> None:
     (warning,) = warn(lambda params: params["evaluate"]["metrics"].update(own=OWN))
     assert warning.startswith("evaluate.metrics.own: ")
-    assert "does not name it for evaluate_mle, evaluate;" in warning
+    assert "does not name it for evaluate_mle, evaluate, evaluate_control;" in warning
 
 
 def test_two_uses_of_a_file_are_one_message(warn) -> None:
@@ -117,7 +118,7 @@ def test_an_evaluator_of_another_parameter_file_is_looked_for_in_the_group(warn,
     use(OWN)(params)
     (root / "other.yaml").write_text(yaml.safe_dump(params))
     (warning,) = unwatched(check(root / "other.yaml"), root)
-    assert "for score, finetune, evaluate_mle, evaluate;" in warning
+    assert "for score, finetune, evaluate_mle, evaluate, evaluate_control;" in warning
 
 
 @pytest.mark.parametrize("function", ["json:dumps", "numpy:mean", "torch.nn:ReLU"])

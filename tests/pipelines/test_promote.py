@@ -73,18 +73,18 @@ def test_the_first_version_is_champion_when_it_beats_the_pretrained_policy(
     promotion = put_forward()
 
     assert (promotion.outcome, promotion.version) == (Outcome.PROMOTED, 1)
-    assert (promotion.policy, promotion.compared_with) == ("first", "mle")
+    assert (promotion.policy, promotion.compared_with) == ("first-17", "mle")
     assert aliases(project) == {"champion": 1}
 
 
 def test_the_first_version_is_challenger_when_it_does_not(project: Promotable) -> None:
-    project.train("first", "bird")
-    project.train("second", "red")
+    project.train("first-17", "bird")
+    project.train("second-17", "red")
     project.finish()
     promotion = put_forward()
 
     assert promotion.outcome is Outcome.CHALLENGER
-    assert "first is not better than mle" in promotion.reason
+    assert "first-17 is not better than mle" in promotion.reason
     assert aliases(project) == {"challenger": 1}
 
 
@@ -103,7 +103,7 @@ def test_a_version_says_what_it_is_and_how_it_was_judged(project: Promotable) ->
     put_forward()
 
     found = tags(project, 1)
-    assert found["goa.policy"] == "first"
+    assert found["goa.policy"] == "first-17"
     assert found["goa.compared_with"] == "mle"
     assert "significantly better than mle: rouge1" in found["goa.reason"]
     assert {"goa.metric.rouge1", "goa.metric.length"} <= found.keys()
@@ -141,7 +141,7 @@ def test_a_version_that_is_not_better_is_challenger_and_says_why(project: Promot
 
     assert (promotion.outcome, promotion.version) == (Outcome.CHALLENGER, 2)
     assert aliases(project) == {"champion": 1, "challenger": 2}
-    assert "second is not better than version 1" in tags(project, 2)["goa.reason"]
+    assert "second-17 is not better than version 1" in tags(project, 2)["goa.reason"]
 
 
 def test_a_guard_that_becomes_worse_keeps_a_better_version_out(project: Promotable) -> None:
@@ -164,8 +164,8 @@ def test_the_champion_again_registers_nothing_new(project: Promotable) -> None:
 
 def test_equal_weights_from_another_stage_are_the_same_version(project: Promotable) -> None:
     put_forward("first")
-    shutil.rmtree("out/policies/second")
-    shutil.copytree("out/policies/first", "out/policies/second")
+    shutil.rmtree("out/policies/second-17")
+    shutil.copytree("out/policies/first-17", "out/policies/second-17")
     project.finish()
 
     assert put_forward("second").outcome is Outcome.PRESENT
@@ -218,7 +218,7 @@ def test_another_test_set_is_refused_and_the_champion_stays(project: Promotable)
     promotion = put_forward("first")
 
     assert promotion.outcome is Outcome.OTHER_TEST_SET
-    assert "first is significantly better than version 1" in promotion.reason
+    assert "first-17 is significantly better than version 1" in promotion.reason
     assert "--new-test-set" in promotion.reason
     assert aliases(project) == {"champion": 1, "challenger": 2}
 
@@ -342,7 +342,7 @@ def test_who_finds_another_champion_than_the_one_judged_against_judges_again(
 def test_whoever_never_finds_the_same_champion_gives_up(
     project: Promotable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("mle", "second"):
+    for name in ("mle", "second-17"):
         put_forward(name)
     judge, numbers = module.judge, iter([1, 2, 1, 2])
 
@@ -363,14 +363,14 @@ def test_two_promotions_at_once_end_as_if_one_had_been_first(project: Promotable
 
     # Whoever was second was held against the first, and so "the" wins whatever the order.
     found = {version.tags["goa.policy"]: version for version in project.registry.versions()}
-    assert champion(project) == found["first"].number
+    assert champion(project) == found["first-17"].number
     assert codes[0] == 0
     if codes[1] == 1:
-        first = found["first"].number
-        assert found["second"].tags["goa.compared_with"] == f"version {first}"
+        first = found["first-17"].number
+        assert found["second-17"].tags["goa.compared_with"] == f"version {first}"
     else:
-        second = found["second"].number
-        assert found["first"].tags["goa.compared_with"] == f"version {second}"
+        second = found["second-17"].number
+        assert found["first-17"].tags["goa.compared_with"] == f"version {second}"
 
 
 def test_two_promotions_of_one_policy_at_once_make_one_version(project: Promotable) -> None:
@@ -380,7 +380,7 @@ def test_two_promotions_of_one_policy_at_once_make_one_version(project: Promotab
     assert codes == [0, 0]
     assert [version.tags["goa.policy"] for version in project.registry.versions()] == [
         "mle",
-        "first",
+        "first-17",
     ]
 
 
@@ -420,13 +420,15 @@ def test_settings_that_name_no_measure_are_refused_before_anything_runs(
 
 def test_a_policy_that_is_not_what_the_lock_says_is_refused(project: Promotable) -> None:
     put_forward("second")  # records the others too: their files are not asked for any more
-    Path("out/policies/first/model.safetensors").unlink()
-    with pytest.raises(PipelineError, match="first: out/policies/first is not what dvc.lock says"):
+    Path("out/policies/first-17/model.safetensors").unlink()
+    with pytest.raises(
+        PipelineError, match="first-17: out/policies/first-17 is not what dvc.lock says"
+    ):
         put_forward("first")
 
 
 def test_an_adapter_alone_is_refused(project: Promotable) -> None:
-    Path("out/policies/first/adapter_config.json").write_text("{}")
+    Path("out/policies/first-17/adapter_config.json").write_text("{}")
     project.write_lock()
     with pytest.raises(PipelineError, match="set finetune.adapter.save to merged"):
         put_forward("first")

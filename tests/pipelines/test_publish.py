@@ -113,12 +113,14 @@ def test_runs_can_be_found_by_what_was_trained_on_what(project: Project) -> None
     found = {name: text for name, text in tags.items() if name in ("goa.arm", "goa.evaluator")}
     assert found == {"goa.arm": "mle"}
     assert (tags["goa.objective"], tags["goa.seed"]) == ("mle", "17")
-    trained = Result(root=project.root, stage="finetune@bleu", entry={"cmd": "x"})
+    trained = Result(root=project.root, stage="finetune@bleu-17", entry={"cmd": "x"})
     assert module.stage_run(trained, {}).tags == {
-        "dvc.stage": "finetune@bleu",
+        "dvc.stage": "finetune@bleu-17",
         "dvc.cmd": "x",
         "goa.arm": "bleu",
         "goa.evaluator": "bleu",
+        "goa.policy": "bleu-17",
+        "goa.seed": "17",
     }
 
 

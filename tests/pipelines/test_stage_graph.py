@@ -43,7 +43,8 @@ def file_of(module: str) -> Path:
 
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_is_the_module_of_its_name(name: str) -> None:
-    assert module_of(name) == f"pipelines.{name.removesuffix('_mle')}"
+    group = name.removesuffix("_mle").removesuffix("_control")
+    assert module_of(name) == f"pipelines.{'finetune' if group == 'control' else group}"
     assert (PROJECT / file_of(module_of(name))).exists()
 
 
@@ -83,9 +84,17 @@ def test_every_section_of_the_parameters_is_read_by_a_stage_or_says_how_stages_a
 
 
 def test_a_stage_of_one_evaluator_depends_on_that_evaluators_settings_alone() -> None:
-    for name in ("score", "finetune"):
-        named = [key for key in DEFINITIONS[name]["params"] if key.startswith("evaluators")]
-        assert named == ["evaluators.${key}"]
+    keys = {"score": "${key}", "finetune": "${item.evaluator}", "control": "${item.evaluator}"}
+    for name, key in keys.items():
+        named = [each for each in DEFINITIONS[name]["params"] if each.startswith("evaluators")]
+        assert named == [f"evaluators.{key}"]
+
+
+@pytest.mark.parametrize(
+    ("own", "control"), [("finetune", "control"), ("evaluate", "evaluate_control")]
+)
+def test_a_control_is_run_as_the_arm_beside_it(own: str, control: str) -> None:
+    assert DEFINITIONS[own] == DEFINITIONS[control]
 
 
 def test_every_output_is_one_that_dvc_pushes_and_removes_before_a_run() -> None:

@@ -309,7 +309,10 @@ def test_what_cannot_be_used_ends_with_a_message(
 def test_an_unknown_policy_is_named_beside_those_there_are() -> None:
     result = goa(policy="blue")
     assert result.exit_code == 2
-    assert "--policy blue: no such folder; out/policies has bleu" in result.stderr
+    assert (
+        "--policy blue: no such folder, and in out/policies: no policy 'blue'; known: bleu"
+        in result.stderr
+    )
 
 
 def test_no_decoder_chooses_by_references() -> None:

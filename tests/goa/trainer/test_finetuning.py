@@ -7,6 +7,7 @@ import pytest
 from goa.decoding.settings import GenerateSettings
 from goa.errors import SettingsError
 from goa.objectives.critic import Critic
+from goa.objectives.reinforce import ReinforceSettings
 from goa.policies.policy import Policy
 from goa.trainer.aims import finetuning_aims
 from goa.trainer.finetuning import FinetuneSettings
@@ -235,3 +236,40 @@ def test_beams_of_any_kind_are_no_independent_draws(kind: str) -> None:
     assert settings.pool_kind == kind
     with pytest.raises(ValueError, match="learns from the policy's own draws"):
         FinetuneSettings.model_validate({"objective": {"kind": "reinforce"}, **beams})
+
+
+def test_a_constant_reward_is_learnt_without_baseline_whatever_the_arm_beside_it_does() -> None:
+    settings = FinetuneSettings.model_validate(
+        {
+            "objective": {"kind": "grpo"},
+            "credit": {"kind": "reward_to_go"},
+            "silent_sources": "resample",
+            "rounds": 9,
+            "phases": [{}, {"objective": {"kind": "ppo"}, "credit": {"kind": "uniform"}}],
+        }
+    ).as_control("constant")
+    for phase in (resolved.settings for resolved in settings.resolved()):
+        assert phase.objective == ReinforceSettings(kind="reinforce", baseline="none")
+        assert (phase.credit.kind, phase.silent_sources, phase.rounds) == ("uniform", "skip", 9)
+
+
+def test_a_shuffled_reward_is_learnt_as_the_true_one_but_for_credit() -> None:
+    settings = FinetuneSettings.model_validate(
+        {"objective": {"kind": "grpo"}, "credit": {"kind": "reward_to_go"}, "phases": [{}]}
+    )
+    control = settings.as_control("shuffled")
+    (phase,) = control.resolved()
+    assert phase.settings.credit.kind == "uniform"
+    assert phase.settings.objective == settings.objective
+    assert control.model_copy(update={"credit": settings.credit}) == settings
+
+
+@pytest.mark.parametrize(
+    "changes", [{"candidates": BEAMS, "objective": {"kind": "mrt"}}, {"with_reference": True}]
+)
+def test_a_constant_reward_is_refused_where_candidates_are_no_draws(
+    changes: dict[str, Any],
+) -> None:
+    settings = FinetuneSettings.model_validate({"objective": {"kind": "mrt"}, **changes})
+    with pytest.raises(SettingsError, match="constant rewards are learnt by policy gradient"):
+        settings.as_control("constant")

@@ -1,14 +1,17 @@
 """Phases are what their settings say."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from goa.arms import Control
 from goa.decoding.settings import SampleSettings
 from goa.errors import EvaluatorError
 from goa.evaluators.contract import Evaluator
+from goa.objectives.likelihood import Likelihood, LikelihoodSettings
 from goa.policies.policy import Policy
 from goa.records import Example, Sample, Scores
 from goa.rollouts.candidates import CandidateWriter, RolloutNeeds
@@ -18,8 +21,9 @@ from goa.trainer.anchor import Anchor
 from goa.trainer.contract import Phase
 from goa.trainer.evolution import Evolution
 from goa.trainer.finetuning import FinetuneSettings
+from goa.trainer.optimiser import Optimiser
 from goa.trainer.phases import Materials, make_phases
-from goa.trainer.settings import DivergenceSettings
+from goa.trainer.settings import DivergenceSettings, OptimiserSettings
 from goa.trainer.team import Team
 from goa.trainer.update import RolloutLearner
 from tests.conftest import SENTENCES, write_corpus
@@ -29,6 +33,11 @@ EXAMPLES = [
     for row, text in enumerate(SENTENCES)
 ]
 STRATEGY = SampleSettings(kind="sample", num_candidates=2, max_tokens=6)
+WHOLE: dict[str, Any] = {
+    "objective": {"kind": "reinforce"},
+    "candidates": STRATEGY.model_dump(),
+    "sources_per_round": 3,
+}
 
 
 class Long(Evaluator):
@@ -56,12 +65,7 @@ def materials(policy: Policy, tmp_path: Path) -> Materials:
 
 
 def make(materials: Materials, **settings: Any) -> list[Phase]:
-    whole = {
-        "objective": {"kind": "reinforce"},
-        "candidates": STRATEGY.model_dump(),
-        "sources_per_round": 3,
-        **settings,
-    }
+    whole = WHOLE | settings
     return [phase() for phase in make_phases(FinetuneSettings.model_validate(whole), materials)]
 
 
@@ -199,3 +203,41 @@ def test_perturbation_and_several_steps_reach_the_updater(materials: Materials) 
     assert plan.perturbation is not None
     assert plan.perturbation.settings.share == 0.25
     assert not plan.dropout
+
+
+@pytest.mark.parametrize("control", ["constant", "shuffled"])
+def test_a_control_arm_has_the_sources_and_the_looks_of_the_arm_beside_it(
+    materials: Materials, control: Control
+) -> None:
+    (plain,) = make(materials, rounds=7)
+    settings = FinetuneSettings.model_validate({**WHOLE, "rounds": 7})
+    controlled = replace(materials, control=control)
+    (phase,) = (made() for made in make_phases(settings.as_control(control), controlled))
+    one, other = rounds_of(plain), rounds_of(phase)
+    assert replace(other.plan, control=None) == one.plan
+    assert other.plan.control == control
+    assert (phase.validation, phase.optimiser) == (plain.validation, plain.optimiser)
+
+
+def test_likelihood_goes_on_in_one_phase_as_long_as_all_with_dropout_and_pretraining_s_loss(
+    materials: Materials,
+) -> None:
+    settings = FinetuneSettings.model_validate(
+        {**WHOLE, "steps_per_round": 2, "phases": [{"rounds": 2}, {"rounds": 3}]}
+    )
+    smoothed = LikelihoodSettings(kind="likelihood", label_smoothing=0.3)
+    materials = replace(materials, control="likelihood", likelihood=smoothed)
+    (phase,) = (made() for made in make_phases(settings.as_control("likelihood"), materials))
+    learner = phase.learner
+    assert isinstance(learner, RolloutLearner)
+    assert len(learner) == 5
+    assert (learner.updater.plan.dropout, learner.updater.plan.steps_per_round) == (True, 2)
+    (aim,) = learner.updater.aims
+    assert isinstance(aim.objective, Likelihood)
+    assert aim.objective.label_smoothing == 0.3
+    optimiser = Optimiser(materials.policy.trained(), OptimiserSettings(learning_rate=1e-2), 5)
+    losses = []
+    for index in range(5):
+        total, weight = learner.learn(index, optimiser)["nll"]
+        losses.append(total / weight)
+    assert losses[-1] < losses[0]
