@@ -7,7 +7,8 @@ from pydantic import Field, model_validator
 
 from goa.data.settings import DataSettings
 from goa.decoding.settings import GenerateSettings
-from goa.evaluation.settings import ControlSettings, EvaluateSettings
+from goa.evaluation.controls import ControlSettings
+from goa.evaluation.settings import EvaluateSettings
 from goa.evaluators.scoring import ScoringSettings
 from goa.evaluators.table import EvaluatorName, EvaluatorSettings
 from goa.policies.settings import ComputeSettings, PolicySettings

@@ -1,12 +1,13 @@
-"""Stage ``compare``: every fine-tuned policy against maximum likelihood, as a report."""
+"""Stage ``compare``: every arm against maximum likelihood, as a report."""
 
 from pathlib import Path
 
 from goa.arms import BASELINE
-from goa.evaluation.settings import ControlSettings
+from goa.evaluation.controls import ControlSettings
 from goa.evaluation.storage import load_evaluation
 from goa.evaluators.table import EvaluatorName, EvaluatorSettings
 from goa.report.comparing import compare
+from goa.report.entrants import group_by_arm
 from goa.report.history import read_history
 from goa.report.report import summarize, write_report
 from goa.report.settings import CompareSettings
@@ -26,18 +27,17 @@ def compare_policies(stage: Stage) -> None:
         PARAMS,
         seed=int,
         seeds=list[int],
-        evaluators=dict[EvaluatorName, EvaluatorSettings],
         controls=ControlSettings,
+        evaluators=dict[EvaluatorName, EvaluatorSettings],
         compare=CompareSettings,
     )
     trained = [policy.name for policy in params.controls.trained(params.evaluators, params.seeds)]
-    names = [BASELINE, *trained]
     evaluations = []
-    with stage.progress.task(stage.name, len(names) + 1, "policies") as task:
-        for name in names:
+    with stage.progress.task(stage.name, len(trained) + 2, "policies") as task:
+        for name in [BASELINE, *trained]:
             evaluations.append(load_evaluation(Path("out/evaluations") / name))
             task.advance(note=name)
-        comparison = compare(evaluations, params.compare, params.seed)
+        comparison = compare(group_by_arm(evaluations), params.compare, params.seed)
         task.advance()
     histories = [read_history(Path("out/history") / f"{name}.csv") for name in trained]
     with stage.output(Path("out/comparison")) as folder:

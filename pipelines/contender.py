@@ -121,8 +121,15 @@ def _trained(params: "Params") -> list[str]:
 
 
 def _best(comparison: Comparison, strategy: str, metric: str, names: Sequence[str]) -> str:
-    cells = [comparison.cell(strategy, metric, name) for name in names]
-    return max(cells, key=lambda cell: -1.0 if cell.score is None else cell.score).policy
+    scores = {
+        policy: -1.0 if score is None else score
+        for arm in comparison.arms
+        for policy, score in zip(
+            arm.policies, comparison.cell(strategy, metric, arm.name).scores, strict=True
+        )
+        if policy in names
+    }
+    return max(scores, key=lambda policy: scores[policy])
 
 
 def _maker(output: Path, results: list[Result]) -> Result | None:

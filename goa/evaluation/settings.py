@@ -1,11 +1,9 @@
 """What an evaluation decodes with, and measures by."""
 
-from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from goa.arms import Arm, Control, TrainedPolicy
 from goa.data.noise import NoiseSettings
 from goa.decoding.settings import ChoosingSettings, DecodingSettings
 from goa.evaluation.judges import check_judge
@@ -14,33 +12,6 @@ from goa.settings import Settings
 
 NOISED = "_noised"
 StrategyName = Annotated[str, Field(pattern=r"^[a-z][A-Za-z0-9_]*$")]
-
-
-class ControlSettings(Settings):
-    """Which arms there are beside those that learn from an evaluator's rewards."""
-
-    evaluators: list[EvaluatorName] = Field(default_factory=list)
-    """Whose arms get controls."""
-    arms: list[Control] = Field(default_factory=list)
-    """Which controls each of them gets, trained with each seed."""
-
-    @model_validator(mode="after")
-    def _names_are_unique(self) -> "ControlSettings":
-        for key, names in (("evaluators", self.evaluators), ("arms", self.arms)):
-            twice = [name for place, name in enumerate(names) if name in names[:place]]
-            if twice:
-                raise ValueError(f"{key}: {twice[0]} is named twice")
-        return self
-
-    def trained(self, evaluators: Iterable[str], seeds: Sequence[int]) -> list[TrainedPolicy]:
-        """List all policies that are trained, arm by arm: the evaluators' own, then controls."""
-        arms = [Arm(evaluator=name) for name in evaluators]
-        arms += [
-            Arm(evaluator=name, control=control)
-            for name in self.evaluators
-            for control in self.arms
-        ]
-        return [TrainedPolicy(arm=arm, seed=seed) for arm in arms for seed in seeds]
 
 
 class EvaluateSettings(Settings):

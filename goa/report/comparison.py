@@ -1,16 +1,16 @@
-"""What a comparison of policies says, as plain values: comparison.json holds exactly this."""
+"""What a comparison of arms says, as plain values: comparison.json holds exactly this."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
+from goa.arms import Control
 from goa.errors import DataError
-
-Effect = Literal["better", "worse", "different", "none"]
-"""What a change from the baseline is: "different" where a measure has no better or worse."""
+from goa.evaluation.significance import TestName
+from goa.report.change import Change
+from goa.report.evidence import Attribution, Bar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,100 +28,134 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """How far a policy is from the baseline by one measure; None where either has no score."""
+class ComparedArm:
+    """What was trained, once with each seed."""
 
-    delta: float | None
-    """Score less the baseline's score."""
-    low: float | None
-    """Lower end of the bootstrap interval of the delta."""
-    high: float | None
-    """Upper end of the bootstrap interval of the delta."""
-    p_value: float | None
-    """Of the paired bootstrap test."""
-    adjusted_p_value: float | None
-    """After Holm's correction over the policies compared by this measure and strategy."""
-    effect: Effect
-    """Whether the change is significant, and which way."""
+    name: str
+    evaluator: str | None
+    """What it was rewarded by or, as a control, stands beside; None for the baseline."""
+    control: Control | None
+    """None: rewarded by the evaluator."""
+    seeds: tuple[int, ...]
+    """Of fine-tuning; none for the baseline."""
+    policies: tuple[str, ...]
+    """One a seed, in their order; the baseline's one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One policy, decoded one way, by one measure."""
+    """One arm, decoded one way, by one measure."""
 
     strategy: str
-    policy: str
+    arm: str
     metric: str
     score: float | None
-    """Corpus score in [0, 1]; None where the measure applies to no output."""
+    """Mean over seeds of the corpus score, in [0, 1]; None where a seed has none."""
+    scores: tuple[float | None, ...]
+    """Corpus score of each policy of the arm; None where the measure applies to no output."""
+    spread: float | None
+    """Standard deviation of the scores over seeds; None with fewer than two."""
     low: float | None
-    """Lower end of the bootstrap interval."""
+    """Lower end of the bootstrap interval of the mean: test examples are resampled."""
     high: float | None
-    """Upper end of the bootstrap interval."""
+    """Upper end of the bootstrap interval of the mean."""
     trained_on: bool
-    """Whether the policy was trained on this very measure, whatever name it goes by here."""
+    """Whether the arm was rewarded by this very measure, whatever name it goes by here."""
     change: Change | None
     """From the baseline; None for the baseline itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """A line of the verdict's table."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Which policy is best, by the first strategy and the primary metric."""
+    """Which arm is best, by the first strategy and the primary metric."""
 
     strategy: str
     metric: str
     best: str | None
-    """The fine-tuned policy with the highest score; None where nothing can be compared."""
+    """Of the arms that an evaluator rewarded, the one with the highest score; None where nothing
+    can be compared."""
     winner: str
-    """The best policy where it is significantly better than the baseline, else the baseline."""
+    """The best arm where it is significantly better than the baseline, else the baseline."""
     sentence: str
     """All this in words."""
+    facts: tuple[Fact, ...]
+    """How much better, how sure, owing to what, and at what cost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exhibit:
-    """A test example with what every policy wrote for it, by the first strategy."""
+    """A test example with what every arm, by its first seed, wrote for it by the first strategy."""
 
     id: str
     source: str
     references: tuple[str, ...]
     outputs: Mapping[str, str]
-    """By policy."""
+    """By arm."""
     scores: Mapping[str, float | None]
-    """By policy: the primary metric of this one output."""
+    """By arm: the primary metric of this one output."""
     reason: str
     """Why it is shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Every policy by every measure, tested against the baseline."""
+    """Every arm by every measure, tested against the baseline."""
 
-    policies: tuple[str, ...]
+    arms: tuple[ComparedArm, ...]
     """The baseline first."""
     strategies: tuple[str, ...]
-    """Ways of decoding; verdict, picture and exhibits use the first."""
+    """Ways of decoding all arms; verdict, picture and exhibits use the first."""
     measures: tuple[Measure, ...]
     cells: tuple[Cell, ...]
-    """One per strategy, measure and policy."""
+    """One per strategy, measure and arm."""
+    attributions: tuple[Attribution, ...]
+    """One per strategy, measure with a better and a worse, and arm that has controls."""
+    bar: Bar | None
+    """By the verdict's metric; None where nothing was fine-tuned."""
     verdict: Verdict
     exhibits: tuple[Exhibit, ...]
     num_examples: int
     """N, the size of the test set."""
     seed: int
+    """Of the resamples."""
+    test: TestName
+    """Over test examples."""
     resamples: int
     confidence: float
     significance: float
 
     @property
     def baseline(self) -> str:
-        """The policy that the others are tested against."""
-        return self.policies[0]
+        """The arm that the others are tested against."""
+        return self.arms[0].name
 
-    def cell(self, strategy: str, metric: str, policy: str) -> Cell:
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the arms."""
+        return tuple(arm.name for arm in self.arms)
+
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """Names of all policies, arm by arm."""
+        return tuple(policy for arm in self.arms for policy in arm.policies)
+
+    @property
+    def num_seeds(self) -> int:
+        """How often each arm was fine-tuned."""
+        return max(len(arm.policies) for arm in self.arms)
+
+    def cell(self, strategy: str, metric: str, arm: str) -> Cell:
         """Find one cell."""
-        key = (strategy, metric, policy)
-        return next(x for x in self.cells if (x.strategy, x.metric, x.policy) == key)
+        key = (strategy, metric, arm)
+        return next(x for x in self.cells if (x.strategy, x.metric, x.arm) == key)
 
 
 _COMPARISON = TypeAdapter(Comparison)

@@ -1,6 +1,6 @@
 """Choosing the test examples that a report shows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -9,35 +9,38 @@ from goa.evaluation.storage import PolicyEvaluation
 from goa.evaluators.contract import FloatArray
 from goa.randomness import generator
 from goa.report.comparison import Exhibit, Verdict
+from goa.report.entrants import Entrant
 from goa.report.numbers import say_delta
 
 
 def choose_exhibits(
-    evaluations: Sequence[PolicyEvaluation], verdict: Verdict, num_examples: int, seed: int
+    entrants: Sequence[Entrant], verdict: Verdict, num_examples: int, seed: int
 ) -> tuple[Exhibit, ...]:
-    """Choose examples: the best policy's largest gains and losses, the others by lot.
+    """Choose examples: the best arm's largest gains and losses, the others by lot.
 
     A quarter of them are the largest gains on the baseline by the primary metric of each output,
-    a quarter the largest losses, and the rest are drawn by seed, whatever they look like.
+    a quarter the largest losses, and the rest are drawn by seed, whatever they look like. An arm
+    shows what it wrote with its first seed.
     """
-    baseline = evaluations[0]
+    shown = {entrant.arm.name: entrant.evaluations[0] for entrant in entrants}
     values = {
-        evaluation.policy: evaluation.evaluations[verdict.strategy].values[verdict.metric]
-        for evaluation in evaluations
+        arm: evaluation.evaluations[verdict.strategy].values[verdict.metric]
+        for arm, evaluation in shown.items()
     }
+    baseline = entrants[0].arm.name
     reasons: dict[int, str] = {}
     if verdict.best is not None:
-        deltas = values[verdict.best] - values[baseline.policy]
+        deltas = values[verdict.best] - values[baseline]
         what = f"of {verdict.best} by {verdict.metric}"
         for place in _largest(deltas, num_examples // 4):
             reasons[place] = f"among the largest gains {what}, {say_delta(deltas[place])}"
         for place in _largest(-deltas, num_examples // 4):
             reasons[place] = f"among the largest losses {what}, {say_delta(deltas[place])}"
-    drawn = generator(seed, "exhibits").permutation(len(baseline.examples))
+    drawn = generator(seed, "exhibits").permutation(len(shown[baseline].examples))
     unused = [int(place) for place in drawn if place not in reasons]
     by_lot = dict.fromkeys(unused[: num_examples - len(reasons)], "drawn by lot")
     return tuple(
-        _exhibit(evaluations, verdict, values, place, reason)
+        _exhibit(shown, verdict, values, place, reason)
         for place, reason in (by_lot | reasons).items()
     )
 
@@ -49,21 +52,20 @@ def _largest(deltas: FloatArray, count: int) -> list[int]:
 
 
 def _exhibit(
-    evaluations: Sequence[PolicyEvaluation],
+    shown: Mapping[str, PolicyEvaluation],
     verdict: Verdict,
-    values: dict[str, FloatArray],
+    values: Mapping[str, FloatArray],
     place: int,
     reason: str,
 ) -> Exhibit:
-    example = evaluations[0].examples[place]
+    example = next(iter(shown.values())).examples[place]
     return Exhibit(
         id=example.id,
         source=example.source,
         references=example.references,
         outputs={
-            evaluation.policy: evaluation.outputs[verdict.strategy][place]
-            for evaluation in evaluations
+            arm: evaluation.outputs[verdict.strategy][place] for arm, evaluation in shown.items()
         },
-        scores={policy: as_number(scores[place]) for policy, scores in values.items()},
+        scores={arm: as_number(scores[place]) for arm, scores in values.items()},
         reason=reason,
     )

@@ -15,7 +15,7 @@ def render_markdown(comparison: Comparison, pictures: Mapping[str, str]) -> str:
         pictures: caption -> file, relative to the page.
     """
     blocks = [
-        "# Comparison of policies",
+        "# Comparison of arms",
         f"**{_plain(comparison.verdict.sentence)}**",
         _reading(comparison),
         *(block for name in comparison.strategies for block in _strategy(comparison, name)),
@@ -28,18 +28,18 @@ def render_markdown(comparison: Comparison, pictures: Mapping[str, str]) -> str:
 
 def _reading(comparison: Comparison) -> str:
     return (
-        "Columns: what a policy was trained on. Rows: what its outputs on the "
+        "Columns: what was trained. Rows: what its outputs on the "
         f"{comparison.num_examples} test examples were measured by. All numbers are × 100, with "
-        f"{comparison.confidence:.0%} bootstrap intervals. **Bold**: trained on this very measure. "
-        f"Against {comparison.baseline}: ▲ significantly better, ▼ significantly worse, "
+        f"{comparison.confidence:.0%} bootstrap intervals. **Bold**: rewarded by this very "
+        f"measure. Against {comparison.baseline}: ▲ significantly better, ▼ significantly worse, "
         "◆ significantly different where there is no better or worse."
     )
 
 
 def _strategy(comparison: Comparison, strategy: str) -> Iterator[str]:
-    others = comparison.policies[1:]
+    others = comparison.names[1:]
     yield f"## Decoded by {strategy}"
-    yield _matrix(comparison, strategy, comparison.policies, _score_cell)
+    yield _matrix(comparison, strategy, comparison.names, _score_cell)
     if others:
         yield f"### Change from {comparison.baseline}, decoded by {strategy}"
         yield _matrix(comparison, strategy, others, _change_cell)
@@ -51,14 +51,14 @@ def _strategy(comparison: Comparison, strategy: str) -> Iterator[str]:
 
 
 def _matrix(
-    comparison: Comparison, strategy: str, policies: Sequence[str], show: Callable[[Cell], str]
+    comparison: Comparison, strategy: str, arms: Sequence[str], show: Callable[[Cell], str]
 ) -> str:
     rows = [
         [f"`{label(measure)}`"]
-        + [show(comparison.cell(strategy, measure.name, policy)) for policy in policies]
+        + [show(comparison.cell(strategy, measure.name, arm)) for arm in arms]
         for measure in comparison.measures
     ]
-    return _table(["measured by", *policies], rows)
+    return _table(["measured by", *arms], rows)
 
 
 def _score_cell(cell: Cell) -> str:
@@ -102,8 +102,8 @@ def _exhibit(exhibit: Exhibit) -> str:
     rows = [["source", "", exhibit.source]]
     rows += [["reference", "", reference] for reference in exhibit.references]
     rows += [
-        [f"**{policy}**", say_score(exhibit.scores[policy]), text]
-        for policy, text in exhibit.outputs.items()
+        [f"**{arm}**", say_score(exhibit.scores[arm]), text]
+        for arm, text in exhibit.outputs.items()
     ]
     return _table(["", "score", "text"], [[who, score, _plain(text)] for who, score, text in rows])
 
@@ -113,15 +113,13 @@ def _method(comparison: Comparison) -> Iterator[str]:
     yield "\n".join(
         f"- {line}"
         for line in (
-            "One training run a policy: intervals and p-values say how far the choice of test "
-            "examples can explain a number. They say nothing of the luck of training, which only "
-            "more seeds can show.",
+            _seeds(comparison),
             f"Intervals: percentiles of {comparison.resamples} bootstrap resamples of the test "
-            f"examples, seed {comparison.seed}; all policies and measures see the same resamples.",
+            f"examples, seed {comparison.seed}; all arms and measures see the same resamples.",
             "p-values: paired bootstrap test (Koehn 2004), as sacrebleu's `--paired-bs` defines "
             "it. It acts as a one-sided test of the direction seen; the smallest it can give "
             f"here is {1 / (comparison.resamples + 1):.2g}, before correction.",
-            f"Marks: corrected p below {comparison.significance:g}. Of equal policies, about one "
+            f"Marks: corrected p below {comparison.significance:g}. Of equal arms, about one "
             "row in "
             f"{1 / comparison.significance:.0f} would still earn a ▲ somewhere, and as many a ▼.",
             "A strategy that writes several candidates is measured by the first.",
@@ -133,6 +131,20 @@ def _method(comparison: Comparison) -> Iterator[str]:
         f"- `{measure.name}`: `{measure.signature}`"
         for measure in comparison.measures
         if "." not in measure.name
+    )
+
+
+def _seeds(comparison: Comparison) -> str:
+    if comparison.num_seeds < 2:
+        return (
+            "One training run an arm: intervals and p-values say how far the choice of test "
+            "examples can explain a number. They say nothing of the luck of training, which only "
+            "more seeds can show."
+        )
+    return (
+        f"{comparison.num_seeds} training runs an arm, from one pretrained policy: scores are "
+        "means over them. A change is marked only where two tests both say so, corrected: the "
+        "paired test over test examples, of the means, and Student's t over the runs (two-sided)."
     )
 
 

@@ -1,6 +1,7 @@
 """Numbers as people read them: scores are multiplied by 100, and what is missing is a dash."""
 
-from goa.report.comparison import Change, Effect, Measure
+from goa.report.change import Change, Effect
+from goa.report.comparison import Measure
 
 MISSING = "–"
 MARKS: dict[Effect, str] = {"better": "▲", "worse": "▼", "different": "◆", "none": ""}

@@ -32,19 +32,19 @@ DPI = 150
 
 def draw_effects(path: Path, comparison: Comparison) -> None:
     """Draw the change from the baseline, measured by (rows) and trained on (columns)."""
-    policies, measures = comparison.policies[1:], comparison.measures
-    width = max(5.5, 2.9 + 1.15 * len(policies))
+    arms, measures = comparison.names[1:], comparison.measures
+    width = max(5.5, 2.9 + 1.15 * len(arms))
     figure = Figure(figsize=(width, 1.5 + 0.36 * len(measures)), layout="constrained")
     axes = figure.add_subplot()
     limit = _limit(comparison)
     norm = SymLogNorm(LINEAR_POINTS, vmin=-limit, vmax=limit)
     for row, measure in enumerate(measures):
-        for column, policy in enumerate(policies):
-            cell = comparison.cell(comparison.strategies[0], measure.name, policy)
+        for column, arm in enumerate(arms):
+            cell = comparison.cell(comparison.strategies[0], measure.name, arm)
             _draw_cell(axes, (column, row), cell, norm if measure.higher_is_better else None)
-    axes.set_xlim(-0.5, len(policies) - 0.5)
+    axes.set_xlim(-0.5, len(arms) - 0.5)
     axes.set_ylim(len(measures) - 0.5, -0.5)
-    axes.set_xticks(range(len(policies)), policies)
+    axes.set_xticks(range(len(arms)), arms)
     axes.set_yticks(range(len(measures)), [label(measure) for measure in measures])
     axes.xaxis.set_label_position("top")
     axes.xaxis.tick_top()

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from goa.errors import SettingsError
 from goa.evaluation.storage import PolicyEvaluation
 from goa.report.comparing import compare
-from goa.report.comparison import Change, Comparison
+from goa.report.comparison import Comparison
+from goa.report.entrants import single
 from goa.report.numbers import say_delta, say_p_value, say_score
 from goa.report.settings import CompareSettings
 
@@ -95,7 +96,7 @@ def judge(candidate: PolicyEvaluation, rival: PolicyEvaluation, rule: Rule) -> J
         num_examples=0,
     )
     _check_directed(candidate, rule)
-    comparison = compare([rival, candidate], settings, rule.seed)
+    comparison = compare([single(rival), single(candidate)], settings, rule.seed)
     metric = _contrast(comparison, rule.metric, rule.num_tried)
     guards = tuple(_contrast(comparison, name) for name in rule.guards)
     worse = [guard for guard in guards if (guard.delta or 0.0) < 0 and _is_significant(guard, rule)]
@@ -122,19 +123,17 @@ def _check_directed(evaluation: PolicyEvaluation, rule: Rule) -> None:
 
 def _contrast(comparison: Comparison, name: str, num_tried: int = 1) -> Contrast:
     (strategy,) = comparison.strategies
-    rival, candidate = (comparison.cell(strategy, name, each) for each in comparison.policies)
-    change = candidate.change or Change(
-        delta=None, low=None, high=None, p_value=None, adjusted_p_value=None, effect="none"
-    )
-    p_value = change.p_value
+    rival, candidate = (comparison.cell(strategy, name, each) for each in comparison.names)
+    change = candidate.change
+    p_value = change.p_value if change else None
     return Contrast(
         metric=name,
         signature=next(each.signature for each in comparison.measures if each.name == name),
         score=candidate.score,
         rival_score=rival.score,
-        delta=change.delta,
-        low=change.low,
-        high=change.high,
+        delta=change.delta if change else None,
+        low=change.low if change else None,
+        high=change.high if change else None,
         p_value=None if p_value is None else min(1.0, num_tried * p_value),
     )
 
@@ -146,7 +145,7 @@ def _is_significant(contrast: Contrast, rule: Rule) -> bool:
 def _reason(
     comparison: Comparison, metric: Contrast, better: bool, worse: Sequence[Contrast], rule: Rule
 ) -> str:
-    rival, candidate = comparison.policies
+    rival, candidate = comparison.names
     told = _tell(metric)
     if rule.num_tried > 1:
         told += f", corrected for {rule.num_tried} policies"

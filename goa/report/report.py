@@ -37,29 +37,24 @@ def write_report(folder: Path, comparison: Comparison, histories: Sequence[Histo
 
 
 def write_matrix(path: Path, comparison: Comparison) -> None:
-    """Write one line a cell: strategy, policy, metric, score, low, high (empty where missing)."""
+    """Write one line a cell: strategy, arm, metric, score, low, high (empty where missing)."""
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["strategy", "policy", "metric", "score", "low", "high"])
+        writer.writerow(["strategy", "arm", "metric", "score", "low", "high"])
         for cell in comparison.cells:
-            writer.writerow(
-                [cell.strategy, cell.policy, cell.metric, cell.score, cell.low, cell.high]
-            )
+            writer.writerow([cell.strategy, cell.arm, cell.metric, cell.score, cell.low, cell.high])
 
 
 def summarize(comparison: Comparison) -> Mapping[str, Any]:
-    """Reduce a comparison to what DVC shows: the winner, and every policy by the verdict's cell."""
+    """Reduce a comparison to what DVC shows: the winner, and every arm by the verdict's cell."""
     verdict = comparison.verdict
-    cells = [
-        comparison.cell(verdict.strategy, verdict.metric, policy)
-        for policy in comparison.policies[1:]
-    ]
+    cells = [comparison.cell(verdict.strategy, verdict.metric, arm) for arm in comparison.names[1:]]
     return {
         "winner": verdict.winner,
         "strategy": verdict.strategy,
         "metric": verdict.metric,
-        "policies": {
-            cell.policy: {
+        "arms": {
+            cell.arm: {
                 "delta": round(cell.change.delta, 6),
                 "p_value": round(cell.change.adjusted_p_value, 6),
             }

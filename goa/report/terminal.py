@@ -11,13 +11,13 @@ STYLES = {"better": "green", "worse": "red", "different": "yellow", "none": ""}
 
 
 def comparison_table(comparison: Comparison) -> Table:
-    """Lay out the first strategy: a row a measure, a column a policy, scores × 100."""
+    """Lay out the first strategy: a row a measure, a column an arm, scores × 100."""
     strategy = comparison.strategies[0]
     table = Table(
         title=f"{strategy} decoding, {comparison.num_examples} test examples, scores × 100",
         caption=(
             f"▲ better, ▼ worse, ◆ different than {comparison.baseline}: "
-            f"p < {comparison.significance:g}, corrected\nunderlined: trained on this measure"
+            f"p < {comparison.significance:g}, corrected\nunderlined: rewarded by this measure"
         ),
         box=SIMPLE_HEAD,
         title_style="bold",
@@ -26,18 +26,16 @@ def comparison_table(comparison: Comparison) -> Table:
         header_style="bold",
     )
     table.add_column("measured by")
-    for policy in comparison.policies:
-        table.add_column(policy, justify="right", no_wrap=True)
+    for arm in comparison.names:
+        table.add_column(arm, justify="right", no_wrap=True)
     for measure in comparison.measures:
-        cells = [
-            _cell(comparison.cell(strategy, measure.name, policy)) for policy in comparison.policies
-        ]
+        cells = [_cell(comparison.cell(strategy, measure.name, arm)) for arm in comparison.names]
         table.add_row(label(measure), *cells)
     return table
 
 
 def verdict_line(comparison: Comparison) -> Text:
-    """Give the verdict in one sentence; green where a policy beat the baseline."""
+    """Give the verdict in one sentence; green where an arm beat the baseline."""
     won = comparison.verdict.winner != comparison.baseline
     return Text(comparison.verdict.sentence, style="bold green" if won else "bold")
 

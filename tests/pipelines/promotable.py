@@ -15,6 +15,7 @@ from goa.policies.storage import save_policy
 from goa.records import Example
 from goa.report.comparing import compare
 from goa.report.comparison import save_comparison
+from goa.report.entrants import single
 from goa.report.settings import CompareSettings
 from goa.tracking.registry import Registry
 from goa.tracking.store import Store
@@ -117,7 +118,8 @@ class Promotable:
         folder = self.root / "out/comparison"
         folder.mkdir(parents=True, exist_ok=True)
         settings = CompareSettings(resamples=50, num_examples=0)
-        save_comparison(folder / "comparison.json", compare(evaluations, settings, seed=1))
+        comparison = compare([single(each) for each in evaluations], settings, seed=1)
+        save_comparison(folder / "comparison.json", comparison)
         (folder / "report.md").write_text("# who wins\n")
         self.write_lock()
 

@@ -48,16 +48,20 @@ def write_policy(name: str, num_right: int) -> None:
 
 @pytest.fixture
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
-    """Stand in a project where two policies were evaluated beside mle."""
+    """Stand in a project where two evaluators' arms and a control were evaluated beside mle."""
     monkeypatch.chdir(tmp_path)
     params = {
         "seed": 7,
+        "seeds": [1, 2],
+        "controls": {"evaluators": ["rouge"], "arms": ["constant"]},
         "evaluators": {"rule": {"kind": "rule"}, "rouge": {"kind": "rouge"}},
         "compare": {"resamples": 100, "num_examples": 3},
     }
     Path("params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
-    for name, num_right in {"mle": 4, "rouge": 6, "rule": 2}.items():
-        write_policy(name, num_right)
+    for name, num_right in {"rouge": 6, "rouge-constant": 4, "rule": 2}.items():
+        for seed in (1, 2):
+            write_policy(f"{name}-{seed}", num_right)
+    write_policy("mle", 4)
     spool = Spool(Path(".goa/spool/compare/x.jsonl"))
     return Stage(name="compare", made_of={}, spool=spool, progress=Progress(spool, quiet=True))
 
@@ -66,15 +70,19 @@ def test_policies_stand_in_the_order_of_the_parameters(stage: Stage) -> None:
     compare_policies(stage)
     assert load_comparison(Path("out/comparison/comparison.json")).policies == (
         "mle",
-        "rule",
-        "rouge",
+        "rule-1",
+        "rule-2",
+        "rouge-1",
+        "rouge-2",
+        "rouge-constant-1",
+        "rouge-constant-2",
     )
 
 
 def test_policies_that_are_no_longer_named_are_not_compared(stage: Stage) -> None:
-    write_policy("former", 9)
+    write_policy("former-1", 9)
     compare_policies(stage)
-    assert "former" not in load_comparison(Path("out/comparison/comparison.json")).policies
+    assert "former" not in load_comparison(Path("out/comparison/comparison.json")).names
 
 
 def test_dvc_sees_the_winner(stage: Stage) -> None:
@@ -82,7 +90,7 @@ def test_dvc_sees_the_winner(stage: Stage) -> None:
     summary = json.loads(Path("metrics/compare.json").read_text(encoding="utf-8"))
 
     assert summary["winner"] == "rouge"
-    assert summary["policies"]["rouge"]["delta"] > 0 > summary["policies"]["rule"]["delta"]
+    assert summary["arms"]["rouge"]["delta"] > 0 > summary["arms"]["rule"]["delta"]
 
 
 def test_comparing_twice_writes_the_same_files(stage: Stage) -> None:
@@ -98,14 +106,14 @@ def test_comparing_twice_writes_the_same_files(stage: Stage) -> None:
 def test_a_missing_evaluation_is_named_and_leaves_the_old_report(stage: Stage) -> None:
     compare_policies(stage)
     before = Path("out/comparison/report.md").read_bytes()
-    Path("out/evaluations/rule/evaluation.json").unlink()
+    Path("out/evaluations/rule-2/evaluation.json").unlink()
 
-    with pytest.raises(DataError, match="out/evaluations/rule/evaluation.json"):
+    with pytest.raises(DataError, match="out/evaluations/rule-2/evaluation.json"):
         compare_policies(stage)
     assert Path("out/comparison/report.md").read_bytes() == before
 
 
 def test_a_missing_history_is_named(stage: Stage) -> None:
-    Path("out/history/rouge.csv").unlink()
-    with pytest.raises(DataError, match="out/history/rouge.csv"):
+    Path("out/history/rouge-constant-1.csv").unlink()
+    with pytest.raises(DataError, match="out/history/rouge-constant-1.csv"):
         compare_policies(stage)

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from goa.report.comparison import Cell, Comparison, Measure, save_comparison
+from goa.report.comparison import Cell, ComparedArm, Comparison, Measure, save_comparison
 from goa.report.markdown import render_markdown
 from goa.report.verdict import decide
 from goa.tracking.spool import Spool
@@ -18,23 +18,29 @@ from pipelines.showing import artifact_key, followed, show_results, show_stages
 
 MLE = Cell(
     strategy="greedy",
-    policy="mle",
+    arm="mle",
     metric="bleu",
     score=0.4,
+    scores=(0.4,),
+    spread=None,
     low=0.3,
     high=0.5,
     trained_on=False,
     change=None,
 )
+ARM = ComparedArm(name="mle", evaluator=None, control=None, seeds=(), policies=("mle",))
 COMPARISON = Comparison(
-    policies=("mle",),
+    arms=(ARM,),
     strategies=("greedy",),
     measures=(Measure(name="bleu", kind="bleu", signature="s", higher_is_better=True),),
     cells=(MLE,),
-    verdict=decide([MLE], 0.95),
+    attributions=(),
+    bar=None,
+    verdict=decide([MLE], [ARM], 0.95),
     exhibits=(),
     num_examples=3,
     seed=1,
+    test="bootstrap",
     resamples=10,
     confidence=0.95,
     significance=0.05,

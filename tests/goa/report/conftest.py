@@ -1,6 +1,7 @@
 """Evaluations of made-up policies, whose every output has the score we say."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from goa.evaluators.ter import TerSettings
 from goa.records import Example
 from goa.report.comparing import compare
 from goa.report.comparison import Comparison
+from goa.report.entrants import Entrant, group_by_arm
 from goa.report.settings import CompareSettings
 
 NUM_EXAMPLES = 60
@@ -65,6 +67,24 @@ def make_evaluation(policy: str, outputs: Mapping[str, tuple[str, ...]]) -> Poli
 
 MakeEvaluations = Callable[..., list[PolicyEvaluation]]
 MakeComparison = Callable[..., Comparison]
+ByArm = Callable[[Sequence[PolicyEvaluation]], list[Entrant]]
+
+
+@pytest.fixture
+def by_arm() -> ByArm:
+    """Put policies together by arm; whose name gives no seed was trained with 17."""
+
+    def group(evaluations: Sequence[PolicyEvaluation]) -> list[Entrant]:
+        return group_by_arm(
+            [
+                each
+                if each.policy == "mle" or "-" in each.policy
+                else replace(each, policy=f"{each.policy}-17")
+                for each in evaluations
+            ]
+        )
+
+    return group
 
 
 @pytest.fixture
@@ -87,17 +107,17 @@ def make_evaluations() -> MakeEvaluations:
 
 
 @pytest.fixture
-def make_comparison(make_evaluations: MakeEvaluations) -> MakeComparison:
-    """Compare policies by name -> the share of words that are right about them."""
+def make_comparison(make_evaluations: MakeEvaluations, by_arm: ByArm) -> MakeComparison:
+    """Compare arms by name -> the share of words that are right about them."""
 
     def make(settings: CompareSettings | None = None, **centers: float) -> Comparison:
         settings = settings or CompareSettings(resamples=400, num_examples=8)
-        return compare(make_evaluations(**centers), settings, seed=3)
+        return compare(by_arm(make_evaluations(**centers)), settings, seed=3)
 
     return make
 
 
 @pytest.fixture
 def comparison(make_comparison: MakeComparison) -> Comparison:
-    """Compare a better and a worse policy with mle."""
+    """Compare a better and a worse arm with mle."""
     return make_comparison(mle=0.5, rouge=0.6, rule=0.4)

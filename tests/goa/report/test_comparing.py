@@ -1,6 +1,6 @@
 """The matrix: scores, changes, tests and marks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,10 +11,12 @@ from goa.evaluation.storage import PolicyEvaluation
 from goa.evaluators.contract import FloatArray
 from goa.report.comparing import compare
 from goa.report.comparison import Comparison
+from goa.report.entrants import Entrant
 from goa.report.settings import CompareSettings
 
 MakeEvaluations = Callable[..., list[PolicyEvaluation]]
 MakeComparison = Callable[..., Comparison]
+ByArm = Callable[[Sequence[PolicyEvaluation]], list[Entrant]]
 SETTINGS = CompareSettings(resamples=200, num_examples=4)
 
 
@@ -32,8 +34,8 @@ def replace_statistics(
     return replace(evaluation, evaluations={**evaluation.evaluations, "greedy": changed})
 
 
-def test_there_is_a_cell_for_every_strategy_measure_and_policy(comparison: Comparison) -> None:
-    assert comparison.policies == ("mle", "rouge", "rule")
+def test_there_is_a_cell_for_every_strategy_measure_and_arm(comparison: Comparison) -> None:
+    assert comparison.names == ("mle", "rouge", "rule")
     assert comparison.strategies == ("greedy", "beam")
     assert [measure.name for measure in comparison.measures] == [
         "rouge1",
@@ -45,16 +47,18 @@ def test_there_is_a_cell_for_every_strategy_measure_and_policy(comparison: Compa
 
 
 def test_scores_and_intervals_are_those_of_the_evaluation(
-    make_evaluations: MakeEvaluations,
+    make_evaluations: MakeEvaluations, by_arm: ByArm
 ) -> None:
     evaluations = make_evaluations(mle=0.5, rouge=0.6)
     # The evaluation's own seed and number of resamples.
-    comparison = compare(evaluations, SETTINGS, seed=3)
+    comparison = compare(by_arm(evaluations), SETTINGS, seed=3)
     for evaluation in evaluations:
         for strategy, found in evaluation.evaluations.items():
             for name, expected in found.measurements.items():
                 cell = comparison.cell(strategy, name, evaluation.policy)
                 assert cell.score == expected.score
+                assert cell.scores == (expected.score,)
+                assert cell.spread is None
                 assert cell.low == pytest.approx(expected.low, rel=1e-9)
                 assert cell.high == pytest.approx(expected.high, rel=1e-9)
 
@@ -72,11 +76,11 @@ def test_a_change_is_the_score_less_the_baseline_s(comparison: Comparison) -> No
 
 
 def test_the_baseline_has_no_change(comparison: Comparison) -> None:
-    assert all((cell.change is None) == (cell.policy == "mle") for cell in comparison.cells)
+    assert all((cell.change is None) == (cell.arm == "mle") for cell in comparison.cells)
 
 
-def effect(comparison: Comparison, metric: str, policy: str) -> str:
-    change = comparison.cell("greedy", metric, policy).change
+def effect(comparison: Comparison, metric: str, arm: str) -> str:
+    change = comparison.cell("greedy", metric, arm).change
     assert change is not None
     return change.effect
 
@@ -92,27 +96,27 @@ def test_a_change_by_chance_has_no_effect(make_comparison: MakeComparison) -> No
 
 
 def test_a_measure_without_better_or_worse_is_only_different(
-    make_evaluations: MakeEvaluations,
+    make_evaluations: MakeEvaluations, by_arm: ByArm
 ) -> None:
     mle, rouge = make_evaluations(mle=0.5, rouge=0.5)
     lengths = rouge.evaluations["greedy"].statistics["length_ratio"] * [1.2, 1]
     rouge = replace_statistics(rouge, "length_ratio", lengths, score=1.2)
 
-    comparison = compare([mle, rouge], SETTINGS, seed=3)
+    comparison = compare(by_arm([mle, rouge]), SETTINGS, seed=3)
 
     assert effect(comparison, "length_ratio", "rouge") == "different"
 
 
-def test_identical_outputs_have_no_effect(make_evaluations: MakeEvaluations) -> None:
+def test_identical_outputs_have_no_effect(make_evaluations: MakeEvaluations, by_arm: ByArm) -> None:
     (mle,) = make_evaluations(mle=0.5)
-    comparison = compare([mle, replace(mle, policy="rouge")], SETTINGS, seed=3)
+    comparison = compare(by_arm([mle, replace(mle, policy="rouge")]), SETTINGS, seed=3)
     change = comparison.cell("greedy", "rouge1", "rouge").change
 
     assert change is not None
     assert (change.delta, change.p_value, change.effect) == (0.0, 1.0, "none")
 
 
-def test_p_values_are_corrected_for_the_policies_of_their_row(
+def test_p_values_are_corrected_for_the_arms_of_their_row(
     make_comparison: MakeComparison,
 ) -> None:
     comparison = make_comparison(mle=0.5, rouge=0.7, rule=0.5, other=0.5)
@@ -133,7 +137,7 @@ def test_marks_go_by_the_corrected_p_values(make_comparison: MakeComparison) -> 
 
 
 def test_equal_scores_have_no_effect_however_small_the_p_value(
-    make_evaluations: MakeEvaluations,
+    make_evaluations: MakeEvaluations, by_arm: ByArm
 ) -> None:
     # 1 - TER is cut off at 0: both are 0, and differ only where a draw holds the first segment
     # four times or more, in 2% of the draws.
@@ -144,7 +148,7 @@ def test_equal_scores_have_no_effect_however_small_the_p_value(
             make_evaluations(mle=0.5, rouge=0.5), [flat, [(0.0, 30.0), *flat[1:]]], strict=True
         )
     ]
-    change = compare(evaluations, SETTINGS, seed=3).cell("greedy", "ter", "rouge").change
+    change = compare(by_arm(evaluations), SETTINGS, seed=3).cell("greedy", "ter", "rouge").change
 
     assert change is not None
     assert change.adjusted_p_value is not None
@@ -153,7 +157,7 @@ def test_equal_scores_have_no_effect_however_small_the_p_value(
 
 
 def test_trained_on_goes_by_the_recipe_not_by_the_name(comparison: Comparison) -> None:
-    trained_on = {(cell.metric, cell.policy) for cell in comparison.cells if cell.trained_on}
+    trained_on = {(cell.metric, cell.arm) for cell in comparison.cells if cell.trained_on}
     # rouge1 and rouge have the same settings; nothing was measured by "rule".
     assert trained_on == {("rouge1", "rouge"), ("rouge", "rouge")}
 
@@ -176,33 +180,33 @@ def test_a_primary_metric_needs_a_better(make_comparison: MakeComparison) -> Non
 
 
 def test_policies_evaluated_on_other_examples_are_refused(
-    make_evaluations: MakeEvaluations,
+    make_evaluations: MakeEvaluations, by_arm: ByArm
 ) -> None:
     mle, rouge = make_evaluations(mle=0.5, rouge=0.6)
     rouge = replace(rouge, examples=rouge.examples[::-1])
 
-    with pytest.raises(DataError, match="'mle' and 'rouge' .* different test examples"):
-        compare([mle, rouge], SETTINGS, seed=3)
+    with pytest.raises(DataError, match="'mle' and 'rouge-17' .* different test examples"):
+        compare(by_arm([mle, rouge]), SETTINGS, seed=3)
 
 
 def test_policies_decoded_by_other_strategies_are_refused(
-    make_evaluations: MakeEvaluations,
+    make_evaluations: MakeEvaluations, by_arm: ByArm
 ) -> None:
     mle, rouge = make_evaluations(mle=0.5, rouge=0.6)
-    rouge = replace(rouge, evaluations={"greedy": rouge.evaluations["greedy"]})
+    mle = replace(mle, evaluations={"greedy": mle.evaluations["greedy"]})
 
     with pytest.raises(DataError, match="different strategies"):
-        compare([mle, rouge], SETTINGS, seed=3)
+        compare(by_arm([mle, rouge]), SETTINGS, seed=3)
 
 
 def test_policies_measured_by_other_settings_are_refused(
-    make_evaluations: MakeEvaluations,
+    make_evaluations: MakeEvaluations, by_arm: ByArm
 ) -> None:
     mle, rouge = make_evaluations(mle=0.5, rouge=0.6)
     rouge = replace(rouge, metrics={**rouge.metrics, "rouge": rouge.metrics["ter"]})
 
     with pytest.raises(DataError, match="different metric settings"):
-        compare([mle, rouge], SETTINGS, seed=3)
+        compare(by_arm([mle, rouge]), SETTINGS, seed=3)
 
 
 def test_comparing_twice_says_the_same(make_comparison: MakeComparison) -> None:

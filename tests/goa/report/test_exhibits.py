@@ -1,16 +1,18 @@
 """Which examples are shown."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from goa.evaluation.storage import PolicyEvaluation
 from goa.report.comparing import compare
 from goa.report.comparison import Comparison, Exhibit
+from goa.report.entrants import Entrant
 from goa.report.settings import CompareSettings
 
 MakeEvaluations = Callable[..., list[PolicyEvaluation]]
 MakeComparison = Callable[..., Comparison]
+ByArm = Callable[[Sequence[PolicyEvaluation]], list[Entrant]]
 
 
 def gains(exhibits: tuple[Exhibit, ...], word: str) -> list[float]:
@@ -23,10 +25,11 @@ def gains(exhibits: tuple[Exhibit, ...], word: str) -> list[float]:
 
 
 def test_a_quarter_are_the_largest_gains_and_a_quarter_the_largest_losses(
-    make_evaluations: MakeEvaluations,
+    make_evaluations: MakeEvaluations, by_arm: ByArm
 ) -> None:
     evaluations = make_evaluations(mle=0.5, rouge=0.5)
-    exhibits = compare(evaluations, CompareSettings(resamples=50, num_examples=8), 3).exhibits
+    settings = CompareSettings(resamples=50, num_examples=8)
+    exhibits = compare(by_arm(evaluations), settings, 3).exhibits
     values = [each.evaluations["greedy"].values["rouge1"] for each in evaluations]
     deltas = sorted(values[1] - values[0])
 
@@ -36,7 +39,7 @@ def test_a_quarter_are_the_largest_gains_and_a_quarter_the_largest_losses(
     assert len({exhibit.id for exhibit in exhibits}) == 8
 
 
-def test_every_policy_s_output_is_shown_beside_the_references(comparison: Comparison) -> None:
+def test_every_arm_s_output_is_shown_beside_the_references(comparison: Comparison) -> None:
     for exhibit in comparison.exhibits:
         assert list(exhibit.outputs) == ["mle", "rouge", "rule"]
         assert exhibit.references == ("one two three four five six seven eight nine ten",)
@@ -44,9 +47,12 @@ def test_every_policy_s_output_is_shown_beside_the_references(comparison: Compar
         assert exhibit.scores["rule"] == pytest.approx(right / 10)
 
 
-def test_a_policy_that_only_gains_has_no_losses_to_show(make_evaluations: MakeEvaluations) -> None:
+def test_an_arm_that_only_gains_has_no_losses_to_show(
+    make_evaluations: MakeEvaluations, by_arm: ByArm
+) -> None:
     evaluations = make_evaluations(mle=0.2, rouge=0.8)
-    exhibits = compare(evaluations, CompareSettings(resamples=50, num_examples=8), 3).exhibits
+    settings = CompareSettings(resamples=50, num_examples=8)
+    exhibits = compare(by_arm(evaluations), settings, 3).exhibits
 
     assert gains(exhibits, "losses") == []
     assert len(exhibits) == 8

@@ -65,11 +65,11 @@ def test_the_matrix_has_a_line_a_cell(tmp_path: Path, comparison: Comparison) ->
     cell = comparison.cell("beam", "ter", "rule")
 
     assert len(rows) == len(comparison.cells)
-    assert list(rows[0]) == ["strategy", "policy", "metric", "score", "low", "high"]
+    assert list(rows[0]) == ["strategy", "arm", "metric", "score", "low", "high"]
     (found,) = [
         row
         for row in rows
-        if (row["strategy"], row["metric"], row["policy"]) == ("beam", "ter", "rule")
+        if (row["strategy"], row["metric"], row["arm"]) == ("beam", "ter", "rule")
     ]
     assert float(found["score"]) == cell.score
 
@@ -85,6 +85,6 @@ def test_the_summary_names_the_winner_and_every_change(comparison: Comparison) -
         "greedy",
         "rouge1",
     )
-    assert list(summary["policies"]) == ["rouge", "rule"]
-    assert summary["policies"]["rule"]["delta"] == pytest.approx(change.delta, abs=1e-6)
-    assert summary["policies"]["rule"]["p_value"] < 0.05
+    assert list(summary["arms"]) == ["rouge", "rule"]
+    assert summary["arms"]["rule"]["delta"] == pytest.approx(change.delta, abs=1e-6)
+    assert summary["arms"]["rule"]["p_value"] < 0.05

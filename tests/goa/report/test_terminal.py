@@ -18,20 +18,18 @@ def render(comparison: Comparison) -> list[str]:
     return capture.get().splitlines()
 
 
-def test_a_row_a_measure_and_a_column_a_policy(comparison: Comparison) -> None:
+def test_a_row_a_measure_and_a_column_an_arm(comparison: Comparison) -> None:
     lines = render(comparison)
     (header,) = [line for line in lines if "measured by" in line]
     (row,) = [line for line in lines if line.split()[:1] == ["rouge1"]]
-    scores = [
-        comparison.cell("greedy", "rouge1", policy).score or 0.0 for policy in comparison.policies
-    ]
+    scores = [comparison.cell("greedy", "rouge1", arm).score or 0.0 for arm in comparison.names]
     mle, rouge, rule = (f"{100 * score:.2f}" for score in scores)
 
     assert header.split() == ["measured", "by", "mle", "rouge", "rule"]
     assert row.split() == ["rouge1", mle, rouge, "▲", rule, "▼"]
 
 
-def test_four_policies_fit_into_a_hundred_columns(make_comparison: MakeComparison) -> None:
+def test_four_arms_fit_into_a_hundred_columns(make_comparison: MakeComparison) -> None:
     comparison = make_comparison(mle=0.5, rouge=0.6, rule=0.4, sentiment_consistency=0.5)
     lines = render(comparison)
 
