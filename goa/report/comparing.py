@@ -66,6 +66,8 @@ def compare(entrants: Sequence[Entrant], settings: CompareSettings, seed: int) -
         cells=tuple(cells),
         attributions=(),
         bar=None,
+        peakiness=(),
+        alarms=(),
         verdict=verdict,
         exhibits=choose_exhibits(entrants, verdict, settings.num_examples, seed),
         num_examples=len(baseline.examples),

@@ -10,7 +10,7 @@ from goa.arms import Control
 from goa.errors import DataError
 from goa.evaluation.significance import TestName
 from goa.report.change import Change
-from goa.report.evidence import Attribution, Bar
+from goa.report.evidence import ArmPeakiness, Attribution, Bar, GuardAlarm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +120,10 @@ class Comparison:
     """One per strategy, measure with a better and a worse, and arm that has controls."""
     bar: Bar | None
     """By the verdict's metric; None where nothing was fine-tuned."""
+    peakiness: tuple[ArmPeakiness, ...]
+    """One per arm, the baseline first; none where it was not measured."""
+    alarms: tuple[GuardAlarm, ...]
+    """Guards that fell while the reward rose, policy by policy."""
     verdict: Verdict
     exhibits: tuple[Exhibit, ...]
     num_examples: int
