@@ -38,6 +38,7 @@ def compare(entrants: Sequence[Entrant], settings: CompareSettings, seed: int) -
         bootstrap=Bootstrap(
             seed=seed, resamples=settings.resamples, confidence=settings.confidence
         ),
+        test=settings.test,
     )
     cells: list[Cell] = []
     for strategy in strategies:
@@ -72,7 +73,7 @@ def compare(entrants: Sequence[Entrant], settings: CompareSettings, seed: int) -
         exhibits=choose_exhibits(entrants, verdict, settings.num_examples, seed),
         num_examples=len(baseline.examples),
         seed=seed,
-        test="bootstrap",
+        test=settings.test,
         resamples=settings.resamples,
         confidence=settings.confidence,
         significance=settings.significance,
