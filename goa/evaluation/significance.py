@@ -39,6 +39,13 @@ class Resampled:
 Pairs = Sequence[tuple[Resampled, Resampled]]
 
 
+def in_pairs(group: Sequence[Resampled], others: Sequence[Resampled]) -> Pairs:
+    """Pair policies with others seed by seed, or each of them with the one that there is."""
+    if len(others) == 1:
+        return [(each, others[0]) for each in group]
+    return list(zip(group, others, strict=True))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contrast:
     """How far policies are from others by one metric, mean over the pairs; nan where unknown."""

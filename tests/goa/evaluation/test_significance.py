@@ -13,6 +13,7 @@ from goa.evaluation.significance import (
     Contrast,
     Resampled,
     Significance,
+    in_pairs,
     mean_draws,
     seeds_p_value,
 )
@@ -173,3 +174,12 @@ def test_a_policy_without_a_score_leaves_everything_unknown() -> None:
 
     assert np.isnan([found.delta, found.low, found.high]).all()
     assert np.isnan([found.p_value, found.seeds_p_value]).all()
+
+
+def test_seeds_are_paired_with_equal_seeds_or_with_the_one_there_is() -> None:
+    one, two, three, four = (draws(score) for score in (0.1, 0.2, 0.3, 0.4))
+
+    assert in_pairs([one, two], [three, four]) == [(one, three), (two, four)]
+    assert in_pairs([one, two], [three]) == [(one, three), (two, three)]
+    with pytest.raises(ValueError, match="longer"):
+        in_pairs([one], [three, four])
