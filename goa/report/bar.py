@@ -119,7 +119,7 @@ def _best(points: Sequence[BarPoint]) -> BarPoint | None:
 
 
 def _is_as_fast(point: BarPoint, trained: BarPoint) -> bool:
-    """Say whether a point takes no more time than the trained one; the same way never does.
+    """Say whether a point takes no more time than the trained one, as the same way always counts.
 
     Models are of one size: decoded the same way, they differ by length of output and by noise.
     """
