@@ -31,6 +31,8 @@ bench: $(VENV)/bench $(POLICY)  ## goa against its peers, the short set: minutes
 	$(BIN)/python benchmarks/grpo.py $(DATA) --repeats 3 --json out/benchmarks/grpo.json
 	$(BIN)/python benchmarks/pretraining.py $(DATA) --updates 8 --repeats 3 \
 	  --json out/benchmarks/pretraining.json
+	$(BIN)/python benchmarks/significance.py $(DATA) --repeats 3 \
+	  --json out/benchmarks/significance.json
 	$(BIN)/python benchmarks/growth.py $(POLICY) $(DATA) --repeats 2 --json out/benchmarks/growth.json
 	$(BIN)/python benchmarks/techniques.py $(POLICY) $(DATA) --repeats 2 \
 	  --json out/benchmarks/techniques.json

@@ -11,8 +11,8 @@ from goa.data.corpus import open_split
 from goa.data.noise import noised
 from goa.evaluation.bootstrap import Bootstrap
 from goa.evaluation.measure import evaluate
-from goa.evaluation.settings import NOISED, EvaluateSettings
-from goa.evaluation.storage import PolicyEvaluation, save_evaluation
+from goa.evaluation.settings import EvaluateSettings
+from goa.evaluation.storage import NOISED, PolicyEvaluation, save_evaluation
 from goa.evaluators.contract import Evaluator, pair_samples
 from goa.evaluators.table import EvaluatorName, EvaluatorSettings, build_metric
 from goa.policies.compute import set_up, use_device
@@ -60,7 +60,7 @@ def evaluate_policy(stage: Stage, name: str) -> None:
     if settings.noise is not None:
         read[NOISED] = noised(examples, settings.noise, params.seed, "test")
     for (condition, sources), (way, strategy) in itertools.product(
-        read.items(), settings.strategies.items()
+        read.items(), settings.strategies_of(name).items()
     ):
         with stage.progress.task(way + condition, len(sources), "sources") as task:
             written = []

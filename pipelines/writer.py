@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from goa.arms import BASELINE
 from goa.config import check
 from goa.decoding.generation import Candidates
 from goa.decoding.settings import BeamSettings, ChoosingSettings, DecodingSettings
@@ -53,8 +54,8 @@ def open_writer(policy: str, strategy: str | None, seed: int | None, params: Pat
 
     Args:
         policy: a folder, or the name of one in out/policies.
-        strategy: a name under evaluate.strategies or generate.strategies, a kind, or settings in
-            braces; None is a beam of 4.
+        strategy: a name under generate.strategies, evaluate.strategies or
+            evaluate.baseline_strategies, a kind, or settings in braces; None is a beam of 4.
         seed: of the draws; None is that of the parameters, or 0.
         params: the file of parameters, for names, device and seed; need not be there.
 
@@ -118,7 +119,7 @@ def _read(params: Path) -> _Known:
         )
     found = check(params)
     return _Known(
-        strategies={**found.generate.strategies, **found.evaluate.strategies},
+        strategies={**found.generate.strategies, **found.evaluate.strategies_of(BASELINE)},
         evaluators=found.evaluate.measured_by(found.evaluators),
         compute=found.compute,
         threads=found.compute.threads.evaluate,

@@ -104,6 +104,11 @@ def paired_p_value(scores: FloatArray, baseline: FloatArray, difference: float) 
     return (extreme + 1) / (apart.size + 1)
 
 
+def bonferroni(p_values: Sequence[float], num_tests: int) -> list[float]:
+    """Multiply p-values by how many tests the one that is told was picked from; nan stays nan."""
+    return [float(np.minimum(1.0, num_tests * p_value)) for p_value in p_values]
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Adjust p-values for having made all these comparisons (Holm 1979); nan stays nan.
 

@@ -4,13 +4,14 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from goa.arms import BASELINE
 from goa.data.noise import NoiseSettings
 from goa.decoding.settings import ChoosingSettings, DecodingSettings
 from goa.evaluation.judges import check_judge
+from goa.evaluation.storage import NOISED
 from goa.evaluators.table import EvaluatorName, EvaluatorSettings, MetricSettings
 from goa.settings import Settings
 
-NOISED = "_noised"
 StrategyName = Annotated[str, Field(pattern=r"^[a-z][A-Za-z0-9_]*$")]
 
 
@@ -19,6 +20,9 @@ class EvaluateSettings(Settings):
 
     strategies: dict[StrategyName, DecodingSettings] = Field(min_length=1)
     """Ways of decoding; the first is the one that verdicts rest on."""
+    baseline_strategies: dict[StrategyName, DecodingSettings] = Field(default_factory=dict)
+    """Ways of decoding that only the policy before fine-tuning gets besides: the bar that decoding
+    alone sets for training. They may take as long as they like."""
     noise: NoiseSettings | None = None
     """Decode noised sources besides: each strategy once more, under its name with _noised behind,
     measured against the same references. None named means clean sources alone."""
@@ -33,13 +37,28 @@ class EvaluateSettings(Settings):
 
     @model_validator(mode="after")
     def _noised_names_are_free(self) -> "EvaluateSettings":
-        taken = {name for name in self.strategies if f"{name}{NOISED}" in self.strategies}
+        names = self.strategies_of(BASELINE)
+        taken = {name for name in names if f"{name}{NOISED}" in names}
         if self.noise is not None and taken:
             raise ValueError(
                 f"{min(taken)}{NOISED} names what {min(taken)} writes for noised sources; "
                 "give that strategy another name"
             )
         return self
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> "EvaluateSettings":
+        twice = self.strategies.keys() & self.baseline_strategies.keys()
+        if twice:
+            raise ValueError(
+                f"baseline_strategies.{min(twice)}: a strategy of every policy has this name; "
+                "give it another"
+            )
+        return self
+
+    def strategies_of(self, policy: str) -> dict[StrategyName, DecodingSettings]:
+        """Give the ways that a policy is decoded by, those of every policy first."""
+        return {**self.strategies, **(self.baseline_strategies if policy == BASELINE else {})}
 
     def measured_by(
         self, evaluators: dict[EvaluatorName, EvaluatorSettings]
@@ -56,7 +75,8 @@ class EvaluateSettings(Settings):
         Raises:
             SettingsError: one is not there, or may not choose.
         """
-        for name, strategy in self.strategies.items():
-            if isinstance(strategy, ChoosingSettings):
-                where = f"evaluate.strategies.{name}"
-                check_judge(where, strategy, self.measured_by(evaluators))
+        known = self.measured_by(evaluators)
+        for key in ("strategies", "baseline_strategies"):
+            for name, strategy in getattr(self, key).items():
+                if isinstance(strategy, ChoosingSettings):
+                    check_judge(f"evaluate.{key}.{name}", strategy, known)

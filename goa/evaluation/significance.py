@@ -13,11 +13,13 @@ from scipy.special import stdtr
 
 from goa.evaluation.bootstrap import Bootstrap, count_segments, paired_p_value
 from goa.evaluation.measure import Evaluation
+from goa.evaluation.randomisation import Randomisation, exchanged_p_value
 from goa.evaluators.contract import FloatArray, Metric
 from goa.randomness import generator
 
-TestName = Literal["bootstrap"]
-"""Paired tests over test examples: the paired bootstrap (Koehn, 2004)."""
+TestName = Literal["bootstrap", "randomisation"]
+"""Paired tests over test examples: the paired bootstrap (Koehn, 2004), or approximate randomisation
+(Riezler and Maxwell, 2005). Intervals are the bootstrap's with either."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,13 @@ class Resampled:
 
 
 Pairs = Sequence[tuple[Resampled, Resampled]]
+
+
+def in_pairs(group: Sequence[Resampled], others: Sequence[Resampled]) -> Pairs:
+    """Pair policies with others seed by seed, or each of them with the one that there is."""
+    if len(others) == 1:
+        return [(each, others[0]) for each in group]
+    return list(zip(group, others, strict=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,31 +66,62 @@ class Significance:
 
     metrics: Sequence[Metric]
     bootstrap: Bootstrap
+    """Draws of test examples, behind intervals and, by that name, the test."""
+    test: TestName = "bootstrap"
+    """Over test examples; by randomisation there are as many trials as the bootstrap has draws."""
 
     def resample(self, evaluation: Evaluation) -> Resampled:
         """Measure the resamples of one policy's outputs."""
+        scores = self.bootstrap.scores(self.metrics, self._statistics(evaluation))
         names = [metric.name for metric in self.metrics]
-        statistics = [evaluation.statistics[name] for name in names]
-        scores = self.bootstrap.scores(self.metrics, statistics)
         return Resampled(evaluation=evaluation, draws=dict(zip(names, scores, strict=True)))
 
     def contrast(self, pairs: Pairs) -> dict[str, Contrast]:
         """Hold policies against others, in pairs, by every metric."""
-        return {metric.name: self._contrast(metric.name, pairs) for metric in self.metrics}
+        names = [metric.name for metric in self.metrics]
+        deltas = {
+            name: [first.score(name) - second.score(name) for first, second in pairs]
+            for name in names
+        }
+        p_values = self._p_values(pairs, {name: float(np.mean(deltas[name])) for name in names})
+        return {name: self._contrast(name, pairs, deltas[name], p_values[name]) for name in names}
 
-    def _contrast(self, metric: str, pairs: Pairs) -> Contrast:
-        deltas = [first.score(metric) - second.score(metric) for first, second in pairs]
+    def _contrast(
+        self, metric: str, pairs: Pairs, deltas: Sequence[float], p_value: float
+    ) -> Contrast:
         delta = float(np.mean(deltas))
-        draws = mean_draws([first for first, _ in pairs], metric)
-        others = mean_draws([second for _, second in pairs], metric)
-        low, high = self.bootstrap.interval(self._drawn_deltas(metric, pairs))
+        low, high = np.nan, np.nan
+        if np.isfinite(delta):
+            low, high = self.bootstrap.interval(self._drawn_deltas(metric, pairs))
         return Contrast(
             delta=delta,
             low=low,
             high=high,
-            p_value=paired_p_value(draws, others, delta),
+            p_value=p_value,
             seeds_p_value=seeds_p_value(deltas),
         )
+
+    def _p_values(self, pairs: Pairs, deltas: Mapping[str, float]) -> dict[str, float]:
+        """Test the mean delta over the pairs, over test examples, by every metric."""
+        if self.test == "randomisation":
+            randomisation = Randomisation(seed=self.bootstrap.seed, trials=self.bootstrap.resamples)
+            found = randomisation.differences(
+                self.metrics,
+                [
+                    (self._statistics(first.evaluation), self._statistics(second.evaluation))
+                    for first, second in pairs
+                ],
+            )
+            exchanged = zip(deltas, found, strict=True)
+            return {name: exchanged_p_value(each, deltas[name]) for name, each in exchanged}
+        firsts, seconds = zip(*pairs, strict=True)
+        return {
+            name: paired_p_value(mean_draws(firsts, name), mean_draws(seconds, name), delta)
+            for name, delta in deltas.items()
+        }
+
+    def _statistics(self, evaluation: Evaluation) -> list[FloatArray]:
+        return [evaluation.statistics[metric.name] for metric in self.metrics]
 
     def _drawn_deltas(self, metric: str, pairs: Pairs) -> FloatArray:
         """Give the mean delta of each resample, [R], of the pairs as drawn for it.

@@ -26,6 +26,9 @@ from goa.evaluators.contract import Evaluator, FloatArray, Metric
 from goa.evaluators.table import MetricSettings, build_metric
 from goa.records import Example
 
+NOISED = "_noised"
+"""Behind a strategy's name: what it writes for noised sources."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyEvaluation:

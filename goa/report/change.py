@@ -1,6 +1,6 @@
 """How far an arm is from another by one measure, and whether that can be told from chance."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,28 +28,36 @@ class Change:
     p_value: float | None
     """Of the paired test over test examples."""
     adjusted_p_value: float | None
-    """After Holm's correction over the changes tested by this measure and strategy."""
+    """After correction for what was tested together: Holm's, over the changes by this measure and
+    strategy, unless it is said to be another."""
     seeds_p_value: float | None
     """Of Student's t over the seeds' deltas, two-sided; None with fewer than two seeds."""
     adjusted_seeds_p_value: float | None
-    """After Holm's correction over the same changes."""
+    """After the same correction."""
     effect: Effect
     """Whether the change is significant, and which way: with several seeds, both corrected
     p-values have to say so."""
 
 
+Adjust = Callable[[Sequence[float]], list[float]]
+"""Corrects p-values for having been tested together."""
+
+
 def correct(
-    contrasts: Sequence[Contrast], higher_is_better: bool, significance: float
+    contrasts: Sequence[Contrast],
+    higher_is_better: bool,
+    significance: float,
+    adjust: Adjust = holm,
 ) -> list[Change]:
     """Correct contrasts by one measure for having tested all of them, and say what they are.
 
-    Both families of p-values are corrected by Holm's method. A change is significant where the test
-    over test examples says so and, with several seeds, the test over seeds too: each hypothesis is
-    given up only if both tests give it up (an intersection-union test, Berger 1982), which needs
-    no further correction.
+    Both families of p-values are corrected, by Holm's method if by no other. A change is
+    significant where the test over test examples says so and, with several seeds, the test over
+    seeds too: each hypothesis is given up only if both tests give it up (an intersection-union
+    test, Berger 1982), which needs no further correction.
     """
-    adjusted = holm([each.p_value for each in contrasts])
-    over_seeds = holm([each.seeds_p_value for each in contrasts])
+    adjusted = adjust([each.p_value for each in contrasts])
+    over_seeds = adjust([each.seeds_p_value for each in contrasts])
     return [
         Change(
             delta=as_number(each.delta),

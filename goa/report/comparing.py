@@ -1,28 +1,39 @@
 """Testing every arm against the baseline, on resamples that all of them share."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
 from goa.errors import SettingsError
 from goa.evaluation.bootstrap import Bootstrap
 from goa.evaluation.measure import as_number
-from goa.evaluation.significance import Resampled, Significance, mean_draws
+from goa.evaluation.significance import Significance, in_pairs
 from goa.evaluation.storage import PolicyEvaluation, rebuild_metric
+from goa.report.attributing import attribute
+from goa.report.bar import Seconds, set_bar
 from goa.report.change import Change, correct
 from goa.report.comparison import Cell, ComparedArm, Comparison, Measure
 from goa.report.entrants import Entrant, check_alike
 from goa.report.exhibits import choose_exhibits
+from goa.report.field import Field
 from goa.report.settings import CompareSettings
 from goa.report.verdict import decide
 
-Field = Mapping[str, Sequence[Resampled]]
-"""By arm, the baseline first: its policies by one strategy."""
 
-
-def compare(entrants: Sequence[Entrant], settings: CompareSettings, seed: int) -> Comparison:
+def compare(
+    entrants: Sequence[Entrant],
+    settings: CompareSettings,
+    seed: int,
+    seconds: Seconds = MappingProxyType({}),
+) -> Comparison:
     """Compare arms; the first one is the baseline of every test.
+
+    Args:
+        entrants: arms with their evaluations.
+        settings: how they are tested, and what is shown.
+        seed: of the resamples, and of what is shown.
+        seconds: what decoding a sentence takes, by policy and strategy, as far as it is known.
 
     Raises:
         DataError: the policies were not evaluated on the same examples in the same ways.
@@ -38,97 +49,91 @@ def compare(entrants: Sequence[Entrant], settings: CompareSettings, seed: int) -
         bootstrap=Bootstrap(
             seed=seed, resamples=settings.resamples, confidence=settings.confidence
         ),
+        test=settings.test,
     )
-    cells: list[Cell] = []
-    for strategy in strategies:
-        table = _Table(
+
+    def field_of(strategy: str, those: Sequence[Entrant]) -> Field:
+        return Field(
             strategy=strategy,
-            arms=arms,
-            field={
-                entrant.arm.name: [
-                    tests.resample(each.evaluations[strategy]) for each in entrant.evaluations
-                ]
-                for entrant in entrants
+            policies={
+                each.arm.name: [tests.resample(x.evaluations[strategy]) for x in each.evaluations]
+                for each in those
             },
             tests=tests,
             significance=settings.significance,
         )
-        cells += table.cells(measures)
+
+    fields = [field_of(strategy, entrants) for strategy in strategies]
+    own = [field_of(x, entrants[:1]) for x in baseline.evaluations if x not in strategies]
+    cells = tuple(cell for field in fields for cell in _cells(field, arms, measures))
+    attributions = tuple(each for field in fields for each in attribute(field, arms, measures))
+    bar = set_bar([*fields, *own], arms, primary.name, seconds)
     verdict = decide(
         [cell for cell in cells if (cell.strategy, cell.metric) == (strategies[0], primary.name)],
         arms,
         settings.confidence,
+        attributions,
+        bar,
     )
     return Comparison(
         arms=arms,
         strategies=strategies,
         measures=measures,
-        cells=tuple(cells),
-        attributions=(),
-        bar=None,
+        cells=cells,
+        attributions=attributions,
+        bar=bar,
         peakiness=(),
         alarms=(),
         verdict=verdict,
         exhibits=choose_exhibits(entrants, verdict, settings.num_examples, seed),
         num_examples=len(baseline.examples),
         seed=seed,
-        test="bootstrap",
+        test=settings.test,
         resamples=settings.resamples,
         confidence=settings.confidence,
         significance=settings.significance,
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Table:
-    """All arms under one strategy, by every measure."""
-
-    strategy: str
-    arms: Sequence[ComparedArm]
-    field: Field
-    tests: Significance
-    significance: float
-
-    def cells(self, measures: Sequence[Measure]) -> list[Cell]:
-        """Make the cells, row by row: those of a measure are tested together."""
-        (baseline,), *others = self.field.values()
-        contrasts = [self.tests.contrast([(each, baseline) for each in arm]) for arm in others]
-        signatures = {measure.name: measure.signature for measure in measures}
-        cells = []
-        for measure in measures:
-            changes = correct(
-                [found[measure.name] for found in contrasts],
-                measure.higher_is_better,
-                self.significance,
-            )
-            for arm, change in zip(self.arms, [None, *changes], strict=True):
-                rewarded_by = arm.evaluator if arm.control is None else None
-                cells.append(
-                    self._cell(
-                        arm.name,
-                        measure.name,
-                        change=change,
-                        trained_on=signatures.get(rewarded_by or "") == measure.signature,
-                    )
-                )
-        return cells
-
-    def _cell(self, arm: str, metric: str, *, change: Change | None, trained_on: bool) -> Cell:
-        group = self.field[arm]
-        scores = [each.score(metric) for each in group]
-        low, high = self.tests.bootstrap.interval(mean_draws(group, metric))
-        return Cell(
-            strategy=self.strategy,
-            arm=arm,
-            metric=metric,
-            score=as_number(float(np.mean(scores))),
-            scores=tuple(as_number(score) for score in scores),
-            spread=as_number(float(np.std(scores, ddof=1))) if len(scores) > 1 else None,
-            low=as_number(low),
-            high=as_number(high),
-            trained_on=trained_on,
-            change=change,
+def _cells(
+    field: Field, arms: Sequence[ComparedArm], measures: Sequence[Measure]
+) -> Iterator[Cell]:
+    """Make the cells, row by row: those of a measure are tested together."""
+    (baseline, *others) = field.policies.values()
+    contrasts = [field.tests.contrast(in_pairs(group, baseline)) for group in others]
+    signatures = {measure.name: measure.signature for measure in measures}
+    for measure in measures:
+        changes = correct(
+            [found[measure.name] for found in contrasts],
+            measure.higher_is_better,
+            field.significance,
         )
+        for arm, change in zip(arms, [None, *changes], strict=True):
+            rewarded_by = arm.evaluator if arm.control is None else None
+            yield _cell(
+                field,
+                arm.name,
+                measure.name,
+                change=change,
+                trained_on=signatures.get(rewarded_by or "") == measure.signature,
+            )
+
+
+def _cell(field: Field, arm: str, metric: str, *, change: Change | None, trained_on: bool) -> Cell:
+    scores = [each.score(metric) for each in field.policies[arm]]
+    low, high = field.interval(arm, metric)
+    return Cell(
+        strategy=field.strategy,
+        arm=arm,
+        metric=metric,
+        score=as_number(field.score(arm, metric)),
+        scores=tuple(as_number(score) for score in scores),
+        spread=as_number(float(np.std(scores, ddof=1))) if len(scores) > 1 else None,
+        low=as_number(low),
+        high=as_number(high),
+        trained_on=trained_on,
+        change=change,
+    )
 
 
 def _measures(evaluation: PolicyEvaluation) -> tuple[Measure, ...]:

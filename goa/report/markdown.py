@@ -3,8 +3,35 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from goa.evaluation.significance import TestName
 from goa.report.comparison import Cell, Comparison, Exhibit
-from goa.report.numbers import MISSING, label, mark, say_delta, say_p_value, say_score
+from goa.report.evidence import Attribution, BarPoint
+from goa.report.numbers import (
+    MISSING,
+    label,
+    mark,
+    say_delta,
+    say_interval,
+    say_p_value,
+    say_score,
+    say_seconds,
+    say_tests,
+)
+
+TESTS: Mapping[TestName, str] = {
+    "bootstrap": "the paired bootstrap test",
+    "randomisation": "paired approximate randomisation",
+}
+TEST_RECIPES: Mapping[TestName, str] = {
+    "bootstrap": (
+        "paired bootstrap test (Koehn 2004), as sacrebleu's `--paired-bs` defines it. It acts as "
+        "a one-sided test of the direction seen"
+    ),
+    "randomisation": (
+        "paired approximate randomisation (Riezler and Maxwell 2005), two-sided, as sacrebleu's "
+        "`--paired-ar` defines it: outputs of the same example are exchanged"
+    ),
+}
 
 
 def render_markdown(comparison: Comparison, pictures: Mapping[str, str]) -> str:
@@ -17,13 +44,21 @@ def render_markdown(comparison: Comparison, pictures: Mapping[str, str]) -> str:
     blocks = [
         "# Comparison of arms",
         f"**{_plain(comparison.verdict.sentence)}**",
+        *_facts(comparison),
         _reading(comparison),
         *(block for name in comparison.strategies for block in _strategy(comparison, name)),
+        *_bar(comparison),
         *_pictures(pictures),
         *_exhibits(comparison),
         *_method(comparison),
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def _facts(comparison: Comparison) -> Iterator[str]:
+    if comparison.verdict.facts:
+        rows = [[fact.name, _plain(fact.text)] for fact in comparison.verdict.facts]
+        yield _table(["", "evidence"], rows)
 
 
 def _reading(comparison: Comparison) -> str:
@@ -44,10 +79,61 @@ def _strategy(comparison: Comparison, strategy: str) -> Iterator[str]:
         yield f"### Change from {comparison.baseline}, decoded by {strategy}"
         yield _matrix(comparison, strategy, others, _change_cell)
         yield (
-            f"{len(others) * len(comparison.measures)} comparisons by the paired bootstrap test; "
+            f"{len(others) * len(comparison.measures)} comparisons by {TESTS[comparison.test]}; "
             f"each p-value is corrected (Holm) for the {len(others)} of its row, not for the "
             "number of rows."
         )
+
+    yield from _attributions(comparison, strategy)
+
+
+def _attributions(comparison: Comparison, strategy: str) -> Iterator[str]:
+    found = [each for each in comparison.attributions if each.strategy == strategy]
+    if not found:
+        return
+    yield f"### What is left of the gains, decoded by {strategy}"
+    labels = {measure.name: label(measure) for measure in comparison.measures}
+    header = ["measured by", "arm", "gain", "best control", "its gain", "left"]
+    yield _table(header, [_left_row(each, labels[each.metric]) for each in found])
+    yield (
+        "Left is the arm less its best control by that measure, in pairs of equal seed; p-values "
+        "are corrected (Holm) for the arms that have controls, by measure and strategy."
+    )
+
+
+def _left_row(each: Attribution, measure: str) -> list[str]:
+    left = each.left
+    what = f"{say_delta(left.delta)} {say_interval(left)} {say_tests(left)} {mark(left)}".strip()
+    return [
+        f"`{measure}`",
+        each.arm,
+        say_delta(each.gain),
+        each.control,
+        say_delta(each.control_gain),
+        what,
+    ]
+
+
+def _bar(comparison: Comparison) -> Iterator[str]:
+    bar = comparison.bar
+    if bar is None:
+        return
+    yield "## Against decoding alone"
+    yield _plain(bar.sentence)
+    header = ["arm", "decoded by", "seconds a sentence", bar.metric]
+    yield _table(header, [_bar_row(point, point == bar.trained) for point in bar.points])
+    yield (
+        f"Ways of decoding that {comparison.baseline} alone has may take as long as they like; "
+        "none sees a reference of the test set. **Bold**: the best that training reaches. Its "
+        "p-value is multiplied (Bonferroni) by the number of points it was picked from."
+    )
+
+
+def _bar_row(point: BarPoint, is_trained: bool) -> list[str]:
+    score = say_score(point.score)
+    score = f"**{score}**" if is_trained else score
+    interval = f"[{say_score(point.low)}, {say_score(point.high)}]"
+    return [point.arm, point.strategy, say_seconds(point.seconds), f"{score} {interval}"]
 
 
 def _matrix(
@@ -73,9 +159,8 @@ def _change_cell(cell: Cell) -> str:
     if change is None or change.delta is None:
         return MISSING
     delta = f"**{say_delta(change.delta)}**" if cell.trained_on else say_delta(change.delta)
-    interval = f"[{say_delta(change.low)}, {say_delta(change.high)}]"
     p_value = say_p_value(change.adjusted_p_value)
-    return f"{delta} {interval} {p_value} {mark(change)}".strip()
+    return f"{delta} {say_interval(change)} {p_value} {mark(change)}".strip()
 
 
 def _pictures(pictures: Mapping[str, str]) -> Iterator[str]:
@@ -116,9 +201,8 @@ def _method(comparison: Comparison) -> Iterator[str]:
             _seeds(comparison),
             f"Intervals: percentiles of {comparison.resamples} bootstrap resamples of the test "
             f"examples, seed {comparison.seed}; all arms and measures see the same resamples.",
-            "p-values: paired bootstrap test (Koehn 2004), as sacrebleu's `--paired-bs` defines "
-            "it. It acts as a one-sided test of the direction seen; the smallest it can give "
-            f"here is {1 / (comparison.resamples + 1):.2g}, before correction.",
+            f"p-values: {TEST_RECIPES[comparison.test]}; the smallest it can give here is "
+            f"{1 / (comparison.resamples + 1):.2g}, before correction.",
             f"Marks: corrected p below {comparison.significance:g}. Of equal arms, about one "
             "row in "
             f"{1 / comparison.significance:.0f} would still earn a ▲ somewhere, and as many a ▼.",

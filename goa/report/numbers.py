@@ -21,6 +21,24 @@ def say_delta(delta: float | None) -> str:
     return f"{points:+.2f}".replace("-", "−") if points else "0.00"
 
 
+def say_interval(change: Change) -> str:
+    """Write the interval of a change: [+0.40, +1.52]."""
+    return f"[{say_delta(change.low)}, {say_delta(change.high)}]"
+
+
+def say_tests(change: Change) -> str:
+    """Write the corrected p-values of a change, over test examples and, if known, over seeds."""
+    told = say_p_value(change.adjusted_p_value)
+    if change.adjusted_seeds_p_value is None:
+        return told
+    return f"{told}, over seeds {say_p_value(change.adjusted_seeds_p_value)}"
+
+
+def say_seconds(seconds: float | None) -> str:
+    """Write a time with three digits: 0.0312 s."""
+    return MISSING if seconds is None else f"{seconds:.3g} s"
+
+
 def say_p_value(p_value: float | None) -> str:
     """Write a p-value with three digits: p = 0.021, p < 0.001."""
     if p_value is None:

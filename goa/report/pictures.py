@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.typing import ColorType
 
 from goa.report.comparison import Cell, Comparison
+from goa.report.evidence import Bar
 from goa.report.history import History
 from goa.report.numbers import label, mark, say_delta
 
@@ -118,6 +119,52 @@ def draw_lengths(path: Path, histories: Sequence[History]) -> None:
     _tidy(axes, "mean length of outputs, tokens")
     if axes.lines:
         figure.legend(loc="outside right upper", title="trained on", frameon=False)
+    _save(figure, path)
+
+
+def draw_bar(path: Path, bar: Bar) -> None:
+    """Draw what every way of decoding reaches against its time a sentence, a line an arm.
+
+    Points whose score or time is not known are left out.
+    """
+    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    for place, arm in enumerate(dict.fromkeys(point.arm for point in bar.points)):
+        points = sorted(
+            (point.seconds, 100 * point.score, point.strategy)
+            for point in bar.points
+            if point.arm == arm and point.seconds is not None and point.score is not None
+        )
+        if not points:
+            continue
+        colour = COLOURS[place % len(COLOURS)]
+        axes.plot(
+            [time for time, _, _ in points],
+            [score for _, score, _ in points],
+            color=colour,
+            linestyle=DASHES[place % len(DASHES)],
+            linewidth=1.4,
+            marker="o",
+            markersize=4.5,
+            label=arm,
+        )
+        for time, score, strategy in points:
+            axes.annotate(
+                strategy,
+                (time, score),
+                xytext=(5, 4),
+                textcoords="offset points",
+                fontsize="x-small",
+                color=colour,
+            )
+    axes.set_xscale("log")
+    axes.set_xlabel("seconds a sentence", color=INK)
+    axes.set_ylabel(f"{bar.metric}, points", color=INK)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="#E3E3E3", linewidth=0.8)
+    axes.set_axisbelow(True)
+    if axes.lines:
+        figure.legend(loc="outside right upper", title="arm", frameon=False)
     _save(figure, path)
 
 

@@ -5,10 +5,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from goa.report.change import Change
 from goa.report.comparison import Comparison, save_comparison
 from goa.report.history import History
 from goa.report.markdown import render_markdown
-from goa.report.pictures import draw_effects, draw_lengths, draw_rewards
+from goa.report.pictures import draw_bar, draw_effects, draw_lengths, draw_rewards
+
+CELL_COLUMNS = ("strategy", "arm", "metric", "score", "spread", "low", "high")
+CHANGE_COLUMNS = {
+    "delta": "delta",
+    "low": "delta_low",
+    "high": "delta_high",
+    "p_value": "p_value",
+    "adjusted_p_value": "adjusted_p_value",
+    "seeds_p_value": "seeds_p_value",
+    "adjusted_seeds_p_value": "adjusted_seeds_p_value",
+    "effect": "effect",
+}
+"""Columns of matrix.csv, by what they hold of a change."""
 
 
 def write_report(folder: Path, comparison: Comparison, histories: Sequence[History]) -> None:
@@ -32,35 +46,55 @@ def write_report(folder: Path, comparison: Comparison, histories: Sequence[Histo
             "Reward over training": "reward.png",
             "Length of outputs over training": "length.png",
         }
+    if comparison.bar and any(point.seconds is not None for point in comparison.bar.points):
+        draw_bar(folder / "bar.png", comparison.bar)
+        pictures["Quality against time a sentence"] = "bar.png"
     page = render_markdown(comparison, pictures)
     (folder / "report.md").write_text(page, encoding="utf-8")
 
 
 def write_matrix(path: Path, comparison: Comparison) -> None:
-    """Write one line a cell: strategy, arm, metric, score, low, high (empty where missing)."""
+    """Write one line a cell, with its change from the baseline; empty where there is none."""
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["strategy", "arm", "metric", "score", "low", "high"])
+        writer.writerow([*CELL_COLUMNS, *CHANGE_COLUMNS.values()])
         for cell in comparison.cells:
-            writer.writerow([cell.strategy, cell.arm, cell.metric, cell.score, cell.low, cell.high])
+            change = [
+                None if cell.change is None else getattr(cell.change, name)
+                for name in CHANGE_COLUMNS
+            ]
+            writer.writerow([*(getattr(cell, name) for name in CELL_COLUMNS), *change])
 
 
 def summarize(comparison: Comparison) -> Mapping[str, Any]:
-    """Reduce a comparison to what DVC shows: the winner, and every arm by the verdict's cell."""
+    """Reduce a comparison to what DVC shows: the winner, and every arm by the verdict's cell.
+
+    An arm that has controls has besides what is left of its gain without the best of them.
+    """
     verdict = comparison.verdict
     cells = [comparison.cell(verdict.strategy, verdict.metric, arm) for arm in comparison.names[1:]]
+    left = {
+        each.arm: each.left
+        for each in comparison.attributions
+        if (each.strategy, each.metric) == (verdict.strategy, verdict.metric)
+    }
     return {
         "winner": verdict.winner,
         "strategy": verdict.strategy,
         "metric": verdict.metric,
         "arms": {
-            cell.arm: {
-                "delta": round(cell.change.delta, 6),
-                "p_value": round(cell.change.adjusted_p_value, 6),
-            }
+            cell.arm: _told(cell.change, "") | _told(left.get(cell.arm), "attributable_")
             for cell in cells
-            if cell.change
-            and cell.change.delta is not None
-            and cell.change.adjusted_p_value is not None
+            if _told(cell.change, "")
         },
+    }
+
+
+def _told(change: Change | None, of: str) -> dict[str, float]:
+    """Give a change with its p-value, under names that say of what; nothing where it has none."""
+    if change is None or change.delta is None or change.adjusted_p_value is None:
+        return {}
+    return {
+        f"{of}delta": round(change.delta, 6),
+        f"{of}p_value": round(change.adjusted_p_value, 6),
     }

@@ -2,14 +2,17 @@
 
 from pydantic import Field
 
+from goa.evaluation.significance import TestName
 from goa.settings import Settings
 
 
 class CompareSettings(Settings):
     """How policies are compared with maximum likelihood, and what the report shows."""
 
+    test: TestName = "bootstrap"
+    """Over test examples: bootstrap is the paired bootstrap, randomisation exchanges outputs."""
     resamples: int = Field(1000, ge=1, le=1_000_000)
-    """Bootstrap resamples behind each interval and p-value."""
+    """Bootstrap resamples behind each interval, and resamples or trials behind each p-value."""
     confidence: float = Field(0.95, gt=0.0, lt=1.0)
     """Share of the resampled scores that an interval holds."""
     significance: float = Field(0.05, gt=0.0, lt=1.0)

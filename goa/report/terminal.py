@@ -40,6 +40,14 @@ def verdict_line(comparison: Comparison) -> Text:
     return Text(comparison.verdict.sentence, style="bold green" if won else "bold")
 
 
+def bar_line(comparison: Comparison) -> Text | None:
+    """Say whether decoding alone gets there; None where the verdict says it, or nothing can."""
+    bar = comparison.bar
+    if bar is None or bar.any_time is None or bar.sentence in comparison.verdict.sentence:
+        return None
+    return Text(bar.sentence)
+
+
 def _cell(cell: Cell) -> Text:
     text = Text(say_score(cell.score), style="underline" if cell.trained_on else "")
     sign = mark(cell.change) or " "

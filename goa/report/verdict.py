@@ -4,14 +4,23 @@ from collections.abc import Sequence
 
 from goa.report.change import Change
 from goa.report.comparison import Cell, ComparedArm, Verdict
-from goa.report.numbers import say_delta, say_p_value, say_score
+from goa.report.evidence import Attribution, Bar
+from goa.report.facts import find_facts, say_left
+from goa.report.numbers import say_delta, say_interval, say_score, say_tests
 
 
-def decide(row: Sequence[Cell], arms: Sequence[ComparedArm], confidence: float) -> Verdict:
+def decide(
+    row: Sequence[Cell],
+    arms: Sequence[ComparedArm],
+    confidence: float,
+    attributions: Sequence[Attribution] = (),
+    bar: Bar | None = None,
+) -> Verdict:
     """Name the winner among the cells of one strategy and metric, the baseline's first.
 
     The best fine-tuned arm wins where it is significantly better than the baseline; the
-    correction for having picked the best of several is Holm's, in the adjusted p-values.
+    correction for having picked the best of several is Holm's, in the adjusted p-values. What
+    controls and decoding alone reach is told, and takes nothing from the winner.
     """
     baseline, *others = row
     controls = {arm.name for arm in arms if arm.control is not None}
@@ -19,14 +28,26 @@ def decide(row: Sequence[Cell], arms: Sequence[ComparedArm], confidence: float) 
     measured = [cell for cell in tested if cell.arm not in controls]
     best = max(measured, key=lambda cell: cell.score or 0.0, default=None)
     won = best is not None and best.change is not None and best.change.effect == "better"
+    told = [_sentence(baseline, best, len(tested), confidence)]
+    owed = None if best is None else _attribution_of(best, attributions)
+    if won and owed is not None:
+        told.append(say_left(owed))
+    if bar is not None and bar.any_time is not None and bar.any_time.outcome == "reached":
+        told.append(bar.sentence)
     return Verdict(
         strategy=baseline.strategy,
         metric=baseline.metric,
         best=best.arm if best else None,
         winner=best.arm if best and won else baseline.arm,
-        sentence=_sentence(baseline, best, len(tested), confidence),
-        facts=(),
+        sentence=" ".join(told),
+        facts=find_facts(baseline, best, len(tested), owed, bar) if best else (),
     )
+
+
+def _attribution_of(cell: Cell, attributions: Sequence[Attribution]) -> Attribution | None:
+    key = (cell.strategy, cell.metric, cell.arm)
+    found = [each for each in attributions if (each.strategy, each.metric, each.arm) == key]
+    return found[0] if found else None
 
 
 def _sentence(baseline: Cell, best: Cell | None, num_arms: int, confidence: float) -> str:
@@ -49,9 +70,8 @@ def _sentence(baseline: Cell, best: Cell | None, num_arms: int, confidence: floa
 
 
 def _evidence(change: Change, num_arms: int, confidence: float) -> str:
-    interval = f"[{say_delta(change.low)}, {say_delta(change.high)}]"
     corrected = f", corrected for {num_arms} arms" if num_arms > 1 else ""
     return (
-        f"{say_delta(change.delta)} ({confidence:.0%} interval {interval}, "
-        f"{say_p_value(change.adjusted_p_value)}{corrected})"
+        f"{say_delta(change.delta)} ({confidence:.0%} interval {say_interval(change)}, "
+        f"{say_tests(change)}{corrected})"
     )

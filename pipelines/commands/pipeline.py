@@ -161,7 +161,7 @@ def _show_results(publish: bool) -> None:
     from rich.console import Console
 
     from goa.report.comparison import load_comparison
-    from goa.report.terminal import comparison_table, verdict_line
+    from goa.report.terminal import bar_line, comparison_table, verdict_line
     from pipelines.publish import project_store
 
     console = Console()
@@ -169,6 +169,8 @@ def _show_results(publish: bool) -> None:
         comparison = load_comparison(COMPARISON)
         console.print(comparison_table(comparison))
         console.print(verdict_line(comparison))
+        if bar := bar_line(comparison):
+            console.print(bar)
         typer.echo(f"report: {COMPARISON.with_name('report.md')}")
     typer.echo("curves: dvc plots show")
     if publish:

@@ -1,6 +1,8 @@
 """Stage evaluate: decode, measure, write down."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -87,6 +89,38 @@ def test_noised_sources_are_written_and_measured_besides(stage: Stage, policy: P
     assert list(evaluation.outputs["greedy_noised"]) == decode(policy, spoilt, greedy, 7)
     summary = json.loads(Path("metrics/evaluate/mle.json").read_text(encoding="utf-8"))
     assert list(summary) == ["num_examples", *ways]
+
+
+def test_ways_of_the_baseline_s_own_are_written_for_it_alone(stage: Stage) -> None:
+    own = {
+        "mbr": {"kind": "mbr", "evaluator": "bleu", "num_candidates": 3, "max_tokens": 6},
+    }
+    changed = {**PARAMS, "evaluate": {**PARAMS["evaluate"], "baseline_strategies": own}}
+    Path("params.yaml").write_text(yaml.safe_dump(changed, sort_keys=False), encoding="utf-8")
+    shutil.copytree("out/policies/mle", "out/policies/rule-17")
+
+    for name in ("mle", "rule-17"):
+        evaluate_policy(stage, name)
+
+    outputs = {
+        name: load_evaluation(Path("out/evaluations") / name).outputs for name in ("mle", "rule-17")
+    }
+    assert list(outputs["mle"]) == ["greedy", "sample", "mbr"]
+    assert list(outputs["rule-17"]) == ["greedy", "sample"]
+
+
+def test_no_way_of_the_baseline_s_own_looks_at_the_test_references(stage: Stage) -> None:
+    own = {"mbr": {"kind": "mbr", "evaluator": "bleu", "num_candidates": 5, "max_tokens": 6}}
+    changed = {**PARAMS, "evaluate": {**PARAMS["evaluate"], "baseline_strategies": own}}
+    Path("params.yaml").write_text(yaml.safe_dump(changed, sort_keys=False), encoding="utf-8")
+    evaluate_policy(stage, "mle")
+    before = load_evaluation(Path("out/evaluations/mle")).outputs
+    with CorpusWriter(split_path(Path("out/data"), "test")) as writer:
+        for example in EXAMPLES:
+            writer.add(replace(example, references=("nothing of the kind",)))
+    evaluate_policy(stage, "mle")
+
+    assert load_evaluation(Path("out/evaluations/mle")).outputs == before
 
 
 def test_an_evaluator_s_settings_win_over_a_metric_of_its_name(stage: Stage) -> None:

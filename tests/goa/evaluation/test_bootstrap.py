@@ -10,7 +10,7 @@ from sacrebleu.significance import Result, _paired_bs_test
 
 from goa.errors import DataError
 from goa.evaluation import bootstrap as module
-from goa.evaluation.bootstrap import Bootstrap, count_segments, holm, paired_p_value
+from goa.evaluation.bootstrap import Bootstrap, bonferroni, count_segments, holm, paired_p_value
 from goa.evaluators.contract import Evaluator, FloatArray, Metric, applicable
 from goa.records import Sample, Scores
 
@@ -263,3 +263,10 @@ def test_holm_never_passes_one_and_does_not_count_missing_tests() -> None:
     assert adjusted[0] == 0.9
     assert np.isnan(adjusted[1])
     assert adjusted[2] == 0.8
+
+
+def test_bonferroni_by_hand() -> None:
+    adjusted = bonferroni([0.01, 0.4, float("nan")], 3)
+
+    assert adjusted[:2] == [pytest.approx(0.03), 1.0]
+    assert np.isnan(adjusted[2])

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from goa.report.comparison import Comparison
 from goa.report.markdown import render_markdown
+from goa.report.settings import CompareSettings
 
 MakeComparison = Callable[..., Comparison]
 
@@ -91,3 +92,38 @@ def test_the_baseline_alone_makes_a_page(make_comparison: MakeComparison) -> Non
     page = render_markdown(make_comparison(mle=0.5), {})
     assert "Nothing can be compared with mle" in page
     assert "### Change" not in page
+
+
+def test_the_evidence_stands_below_the_verdict(comparison: Comparison) -> None:
+    page = render_markdown(comparison, {})
+    for fact in comparison.verdict.facts:
+        assert f"| {fact.name}" in page.split("Columns: what was trained")[0]
+
+
+def test_what_is_left_of_gains_has_a_table(make_comparison: MakeComparison) -> None:
+    arms = {"rouge-17": 0.7, "rouge-constant-17": 0.6}
+    page = render_markdown(make_comparison(mle=0.5, **arms), {})
+    cells = row(page, "### What is left of the gains, decoded by greedy", "ter (1 − TER)")
+
+    assert cells[1] == "rouge"
+    assert cells[3] == "rouge-constant"
+    assert cells[2].startswith("+")
+    assert cells[5].endswith("▲")
+
+
+def test_the_bar_has_a_row_a_point(comparison: Comparison) -> None:
+    page = render_markdown(comparison, {}).split("## Against decoding alone\n")[1]
+    lines = [line for line in page.split("##")[0].splitlines() if line.startswith("|")]
+
+    assert comparison.bar is not None
+    assert len(lines) == 2 + len(comparison.bar.points)
+    assert sum("**" in line for line in lines) == 1
+
+
+def test_another_test_is_named(make_comparison: MakeComparison) -> None:
+    settings = CompareSettings(resamples=50, test="randomisation")
+    page = render_markdown(make_comparison(settings, mle=0.5, rouge=0.6), {})
+
+    assert "comparisons by paired approximate randomisation" in page
+    assert "Riezler and Maxwell 2005" in page
+    assert "Koehn" not in page

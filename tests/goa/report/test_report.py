@@ -1,17 +1,23 @@
 """The folder of a comparison."""
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from goa.evaluation.storage import PolicyEvaluation
+from goa.report.comparing import compare
 from goa.report.comparison import Comparison
+from goa.report.entrants import Entrant
 from goa.report.history import Curve, History
 from goa.report.report import summarize, write_report
+from goa.report.settings import CompareSettings
 
 MakeComparison = Callable[..., Comparison]
+MakeEvaluations = Callable[..., list[PolicyEvaluation]]
+ByArm = Callable[[Sequence[PolicyEvaluation]], list[Entrant]]
 PNG = b"\x89PNG\r\n\x1a\n"
 
 HISTORIES = [
@@ -65,13 +71,19 @@ def test_the_matrix_has_a_line_a_cell(tmp_path: Path, comparison: Comparison) ->
     cell = comparison.cell("beam", "ter", "rule")
 
     assert len(rows) == len(comparison.cells)
-    assert list(rows[0]) == ["strategy", "arm", "metric", "score", "low", "high"]
     (found,) = [
         row
         for row in rows
         if (row["strategy"], row["metric"], row["arm"]) == ("beam", "ter", "rule")
     ]
     assert float(found["score"]) == cell.score
+    assert found["spread"] == ""
+    assert cell.change is not None
+    assert float(found["delta"]) == cell.change.delta
+    assert float(found["delta_low"]) == cell.change.low
+    assert float(found["adjusted_p_value"]) == cell.change.adjusted_p_value
+    assert found["effect"] == "worse"
+    assert {row["delta"] for row in rows if row["arm"] == "mle"} == {""}
 
 
 def test_the_summary_names_the_winner_and_every_change(comparison: Comparison) -> None:
@@ -88,3 +100,34 @@ def test_the_summary_names_the_winner_and_every_change(comparison: Comparison) -
     assert list(summary["arms"]) == ["rouge", "rule"]
     assert summary["arms"]["rule"]["delta"] == pytest.approx(change.delta, abs=1e-6)
     assert summary["arms"]["rule"]["p_value"] < 0.05
+
+
+def test_the_summary_says_what_is_left_of_a_gain(make_comparison: MakeComparison) -> None:
+    arms = {"rouge-17": 0.7, "rouge-constant-17": 0.6, "rule-17": 0.5}
+    comparison = make_comparison(mle=0.5, **arms)
+    (left,) = [
+        each.left.delta
+        for each in comparison.attributions
+        if (each.strategy, each.metric) == ("greedy", "rouge1")
+    ]
+    arms = summarize(comparison)["arms"]
+
+    assert arms["rouge"]["attributable_delta"] == pytest.approx(left, abs=1e-6)
+    assert arms["rouge"]["attributable_p_value"] < 0.05
+    assert set(arms["rule"]) == set(arms["rouge-constant"]) == {"delta", "p_value"}
+
+
+def test_quality_against_time_is_drawn_where_times_are_known(
+    tmp_path: Path, make_evaluations: MakeEvaluations, by_arm: ByArm
+) -> None:
+    seconds = {
+        (policy, strategy): 0.01 + 0.03 * (strategy == "beam")
+        for policy in ("mle", "rouge-17")
+        for strategy in ("greedy", "beam")
+    }
+    entrants = by_arm(make_evaluations(mle=0.5, rouge=0.6))
+    comparison = compare(entrants, CompareSettings(resamples=50), 3, seconds)
+    write_report(tmp_path, comparison, [])
+
+    assert (tmp_path / "bar.png").read_bytes().startswith(PNG)
+    assert "](bar.png)" in (tmp_path / "report.md").read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from rich.console import Console
 
 from goa.report.comparison import Comparison
-from goa.report.terminal import comparison_table, verdict_line
+from goa.report.terminal import bar_line, comparison_table, verdict_line
 
 MakeComparison = Callable[..., Comparison]
 
@@ -40,3 +40,15 @@ def test_four_arms_fit_into_a_hundred_columns(make_comparison: MakeComparison) -
 def test_the_verdict_is_green_only_for_a_winner(make_comparison: MakeComparison) -> None:
     assert "green" in str(verdict_line(make_comparison(mle=0.5, rouge=0.7)).style)
     assert "green" not in str(verdict_line(make_comparison(mle=0.5, rouge=0.3)).style)
+
+
+def test_the_bar_is_told_once(make_comparison: MakeComparison) -> None:
+    won, lost = make_comparison(mle=0.5, rouge=0.7), make_comparison(mle=0.5, rouge=0.3)
+
+    assert str(bar_line(won)).startswith("Training was worth it")
+    assert bar_line(lost) is None
+    assert "Training was not worth it" in str(verdict_line(lost))
+
+
+def test_without_arms_there_is_no_bar_to_tell_of(make_comparison: MakeComparison) -> None:
+    assert bar_line(make_comparison(mle=0.5)) is None
