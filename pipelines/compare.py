@@ -12,6 +12,7 @@ from goa.report.history import read_history
 from goa.report.report import summarize, write_report
 from goa.report.settings import CompareSettings
 from goa.settings import read_sections
+from pipelines.costs import read_costs, stages_to
 from pipelines.stage import PARAMS, Stage, open_stage
 
 
@@ -31,7 +32,8 @@ def compare_policies(stage: Stage) -> None:
         evaluators=dict[EvaluatorName, EvaluatorSettings],
         compare=CompareSettings,
     )
-    trained = [policy.name for policy in params.controls.trained(params.evaluators, params.seeds)]
+    policies = params.controls.trained(params.evaluators, params.seeds)
+    trained = [policy.name for policy in policies]
     evaluations = []
     with stage.progress.task(stage.name, len(trained) + 2, "policies") as task:
         for name in [BASELINE, *trained]:
@@ -40,8 +42,9 @@ def compare_policies(stage: Stage) -> None:
         comparison = compare(group_by_arm(evaluations), params.compare, params.seed)
         task.advance()
     histories = [read_history(Path("out/history") / f"{name}.csv") for name in trained]
+    costs = read_costs(stages_to(params.evaluators, policies))
     with stage.output(Path("out/comparison")) as folder:
-        write_report(folder, comparison, histories)
+        write_report(folder, comparison, histories, costs=costs)
     stage.metrics(Path("metrics/compare.json"), summarize(comparison))
 
 

@@ -9,15 +9,23 @@ from goa.report.comparison import Comparison, save_comparison
 from goa.report.history import History
 from goa.report.markdown import render_markdown
 from goa.report.pictures import draw_effects, draw_lengths, draw_rewards
+from goa.tracking.cost import Cost
 
 
-def write_report(folder: Path, comparison: Comparison, histories: Sequence[History]) -> None:
+def write_report(
+    folder: Path,
+    comparison: Comparison,
+    histories: Sequence[History],
+    *,
+    costs: Sequence[Cost] = (),
+) -> None:
     """Write comparison.json, matrix.csv, report.md and its pictures into a folder.
 
     Args:
         folder: made if it is not there.
         comparison: what is written.
         histories: of the fine-tuned policies; without any, there are no pictures.
+        costs: of the stages that led here, in running order.
     """
     folder.mkdir(parents=True, exist_ok=True)
     save_comparison(folder / "comparison.json", comparison)
@@ -32,7 +40,7 @@ def write_report(folder: Path, comparison: Comparison, histories: Sequence[Histo
             "Reward over training": "reward.png",
             "Length of outputs over training": "length.png",
         }
-    page = render_markdown(comparison, pictures)
+    page = render_markdown(comparison, pictures, costs)
     (folder / "report.md").write_text(page, encoding="utf-8")
 
 
