@@ -34,6 +34,7 @@ def compare_policies(stage: Stage) -> None:
     )
     policies = params.controls.trained(params.evaluators, params.seeds)
     trained = [policy.name for policy in policies]
+    costs = read_costs(stages_to(params.evaluators, policies))
     evaluations = []
     with stage.progress.task(stage.name, len(trained) + 2, "policies") as task:
         for name in [BASELINE, *trained]:
@@ -42,7 +43,6 @@ def compare_policies(stage: Stage) -> None:
         comparison = compare(group_by_arm(evaluations), params.compare, params.seed)
         task.advance()
     histories = [read_history(Path("out/history") / f"{name}.csv") for name in trained]
-    costs = read_costs(stages_to(params.evaluators, policies))
     with stage.output(Path("out/comparison")) as folder:
         write_report(folder, comparison, histories, costs=costs)
     stage.metrics(Path("metrics/compare.json"), summarize(comparison))
