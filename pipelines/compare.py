@@ -12,6 +12,7 @@ from goa.report.history import read_history
 from goa.report.report import summarize, write_report
 from goa.report.settings import CompareSettings
 from goa.settings import read_sections
+from pipelines.costs import read_costs, seconds_a_sentence, stages_to
 from pipelines.stage import PARAMS, Stage, open_stage
 
 
@@ -31,17 +32,22 @@ def compare_policies(stage: Stage) -> None:
         evaluators=dict[EvaluatorName, EvaluatorSettings],
         compare=CompareSettings,
     )
-    trained = [policy.name for policy in params.controls.trained(params.evaluators, params.seeds)]
+    policies = params.controls.trained(params.evaluators, params.seeds)
+    trained = [policy.name for policy in policies]
+    names = [BASELINE, *trained]
+    costs = read_costs(stages_to(params.evaluators, policies))
     evaluations = []
     with stage.progress.task(stage.name, len(trained) + 2, "policies") as task:
-        for name in [BASELINE, *trained]:
+        for name in names:
             evaluations.append(load_evaluation(Path("out/evaluations") / name))
             task.advance(note=name)
-        comparison = compare(group_by_arm(evaluations), params.compare, params.seed)
+        comparison = compare(
+            group_by_arm(evaluations), params.compare, params.seed, seconds_a_sentence(costs, names)
+        )
         task.advance()
     histories = [read_history(Path("out/history") / f"{name}.csv") for name in trained]
     with stage.output(Path("out/comparison")) as folder:
-        write_report(folder, comparison, histories)
+        write_report(folder, comparison, histories, costs=costs)
     stage.metrics(Path("metrics/compare.json"), summarize(comparison))
 
 

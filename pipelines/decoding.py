@@ -29,8 +29,18 @@ def decode(
         seed: of the draws.
         judges: evaluators by name: the one, at least, that the strategy chooses by.
     """
-    candidates, chosen = write(policy, examples, strategy, seed, judges)
+    return chosen_texts(*write(policy, examples, strategy, seed, judges))
+
+
+def chosen_texts(candidates: Candidates, chosen: Sequence[int]) -> list[str]:
+    """Take of each source's candidates the one that is chosen."""
     return [row[place] for row, place in zip(candidates.texts, chosen, strict=True)]
+
+
+def num_chosen_tokens(candidates: Candidates, chosen: Sequence[int]) -> int:
+    """Count the tokens of the candidates that are chosen, end tokens included."""
+    lengths = candidates.mask.sum(dim=-1).tolist()
+    return sum(row[place] for row, place in zip(lengths, chosen, strict=True))
 
 
 def write(

@@ -5,6 +5,7 @@ before fine-tuning.
 """
 
 import itertools
+import time
 from pathlib import Path
 
 from goa.data.corpus import open_split
@@ -19,8 +20,9 @@ from goa.policies.compute import set_up, use_device
 from goa.policies.settings import ComputeSettings
 from goa.policies.storage import load_policy
 from goa.settings import read_sections
+from goa.tracking.cost import Work
 from pipelines.arms import evaluating_stage
-from pipelines.decoding import decode
+from pipelines.decoding import chosen_texts, num_chosen_tokens, write
 from pipelines.scoring import load_learnt
 from pipelines.stage import PARAMS, Stage, open_stage, stage_argument
 
@@ -62,13 +64,18 @@ def evaluate_policy(stage: Stage, name: str) -> None:
     for (condition, sources), (way, strategy) in itertools.product(
         read.items(), settings.strategies_of(name).items()
     ):
-        with stage.progress.task(way + condition, len(sources), "sources") as task:
-            written = []
-            for start in range(0, len(sources), settings.sources_per_batch):
-                batch = sources[start : start + settings.sources_per_batch]
-                written += decode(policy, batch, strategy, params.seed, evaluators)
+        name_of_both, size = way + condition, settings.sources_per_batch
+        with stage.progress.task(name_of_both, len(sources), "sources") as task:
+            texts, num_tokens, started = [], 0, time.monotonic()
+            for start in range(0, len(sources), size):
+                batch = sources[start : start + size]
+                written = write(policy, batch, strategy, params.seed, evaluators)
+                texts += chosen_texts(*written)
+                num_tokens += num_chosen_tokens(*written)
                 task.advance(len(batch))
-        outputs[way + condition] = tuple(written)
+            seconds = time.monotonic() - started
+        outputs[name_of_both] = tuple(texts)
+        stage.work[name_of_both] = Work(seconds=seconds, sentences=len(texts), tokens=num_tokens)
     bootstrap = Bootstrap(
         seed=params.seed, resamples=settings.resamples, confidence=settings.confidence
     )

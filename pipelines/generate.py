@@ -1,5 +1,6 @@
 """Stage ``generate``: the candidate pool, written by the pretrained policy."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from goa.policies.storage import load_policy
 from goa.randomness import Shuffle
 from goa.records import Example
 from goa.settings import read_sections
+from goa.tracking.cost import Work
 from goa.tracking.progress import Task
 from pipelines.stage import PARAMS, Stage, open_stage
 
@@ -44,11 +46,13 @@ def generate_pool(stage: Stage) -> None:
             yield from _write(policy, examples, settings, params.seed, summary)
             task.advance(len(examples))
 
+    started = time.monotonic()
     with (
         stage.progress.task(stage.name, count, "sources") as task,
         stage.output(Path("out/pool.parquet")) as path,
     ):
         write_pool(path, candidates(task))
+    stage.work["generation"] = summary.work(time.monotonic() - started)
     stage.metrics(Path("metrics/generate.json"), summary.values())
 
 
@@ -105,6 +109,14 @@ class _Summary:
         sums["tokens"] += int(candidates.mask.sum())
         sums["log_prob"] += float(candidates.log_probs.sum())
         sums["distinct"] += sum(len(set(row)) for row in candidates.texts)
+
+    def work(self, seconds: float) -> Work:
+        """Say how much was written in that time, by all strategies together."""
+        return Work(
+            seconds=seconds,
+            sentences=int(sum(sums["candidates"] for sums in self._sums.values())),
+            tokens=int(sum(sums["tokens"] for sums in self._sums.values())),
+        )
 
     def values(self) -> dict[str, dict[str, float]]:
         """Give the realised diversity, mean length and mean log-probability of each strategy."""

@@ -12,13 +12,14 @@ from typing import Any
 
 from goa.arms import BASELINE, parse_policy
 from goa.errors import DataError, SettingsError
+from goa.tracking.cost import Cost, load_cost
 from goa.tracking.records import Point, ServedModel, StageRun
 from goa.tracking.spool import read_spool
 
 DATA = "out/data"
 POLICIES, HISTORY, METRICS = "out/policies/", "out/history/", "metrics/"
-COMPARISON = "out/comparison"
-KEPT = (METRICS, HISTORY, "out/evaluations/", COMPARISON)
+COMPARISON, COSTS = "out/comparison", "out/costs"
+KEPT = (METRICS, HISTORY, "out/evaluations/", COMPARISON, COSTS)
 """Where the outputs lie that are small enough to be kept with the run."""
 STEP_COLUMN = "update"
 
@@ -36,8 +37,17 @@ class Result:
 
     @property
     def key(self) -> str:
-        """Digest of the entry: the same command, inputs, parameters and outputs."""
-        return hashlib.sha256(json.dumps(self.entry, sort_keys=True).encode()).hexdigest()
+        """Digest of the entry: the same command, inputs, parameters and outputs.
+
+        What stages cost is a measurement, other in every run: it does not make another result.
+        """
+        entry = {
+            name: [item for item in value if not item["path"].startswith(COSTS)]
+            if name in ("deps", "outs")
+            else value
+            for name, value in self.entry.items()
+        }
+        return hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()
 
     @property
     def params(self) -> dict[str, str]:
@@ -106,10 +116,10 @@ def live_key(spool: Path) -> str:
 
 
 def final_metrics(result: Result) -> dict[str, float]:
-    """Read the metrics files of a result, flattened to dotted names.
+    """Read the metrics files of a result, flattened to dotted names, and its ``cost.*``.
 
     Raises:
-        DataError: one is not JSON.
+        DataError: one is not JSON, or no cost.
     """
     found: dict[str, float] = {}
     for path in result.outputs(METRICS):
@@ -117,7 +127,24 @@ def final_metrics(result: Result) -> dict[str, float]:
             found |= dict(_flat_numbers(json.loads((result.root / path).read_bytes())))
         except ValueError as error:
             raise DataError(f"{result.root / path}: not JSON: {error}") from None
+    for path in result.outputs(COSTS):
+        found |= _cost_metrics(load_cost(result.root / path))
     return found
+
+
+def _cost_metrics(cost: Cost) -> dict[str, float]:
+    measured = {
+        "cost.seconds": cost.seconds,
+        "cost.peak_memory": cost.peak_memory,
+        "cost.peak_gpu_memory": cost.peak_gpu_memory,
+        "cost.energy": cost.energy,
+        **{
+            f"cost.{name}.tokens_per_second": work.tokens / work.seconds
+            for name, work in cost.work.items()
+            if work.seconds > 0
+        },
+    }
+    return {name: float(value) for name, value in measured.items() if value is not None}
 
 
 def git_tags(root: Path) -> dict[str, str]:

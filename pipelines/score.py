@@ -9,6 +9,7 @@ from statistics import fmean, pstdev
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from goa.data.corpus import open_split
@@ -19,6 +20,7 @@ from goa.evaluators.scoring import ScoringSettings
 from goa.evaluators.table import EvaluatorName, EvaluatorSettings
 from goa.records import Example, Sample
 from goa.settings import read_sections
+from goa.tracking.cost import Work
 from goa.tracking.progress import Task
 from pipelines.scoring import LEARNT, open_scoring
 from pipelines.stage import PARAMS, Stage, open_stage, stage_argument
@@ -86,15 +88,17 @@ def _score_pool(
 ) -> None:
     name = evaluator.name
     rewards = Path(f"out/rewards/{name}.parquet")
-    num_candidates, started = _count_rows(POOL), time.perf_counter()
+    num_candidates, num_tokens = _size(POOL)
+    started = time.monotonic()
     with (
         stage.progress.task(stage.name, num_candidates, "candidates") as task,
         stage.output(rewards) as path,
     ):
         batches = score_batches(evaluator, pair_with_examples(read_pool(POOL), corpus))
         write_rewards(path, _follow(batches, task))
-    speed = num_candidates / (time.perf_counter() - started)
-    stage.spool.metrics(0, {"candidates_per_second": speed})
+    seconds = time.monotonic() - started
+    stage.work["scoring"] = Work(seconds=seconds, sentences=num_candidates, tokens=num_tokens)
+    stage.spool.metrics(0, {"candidates_per_second": num_candidates / seconds})
     summary: dict[str, Any] = summarize(read_rewards(rewards))
     stage.metrics(Path(f"metrics/score/{name}.json"), {**summary, **learnt})
 
@@ -229,11 +233,17 @@ def _follow(batches: Iterable[list[Reward]], task: Task) -> Iterator[Reward]:
         yield from batch
 
 
-def _count_rows(path: Path) -> int:
+def _size(pool: Path) -> tuple[int, int]:
+    """Count the candidates of a pool, and their tokens.
+
+    Raises:
+        DataError: it is no Parquet file.
+    """
     try:
-        return int(pq.read_metadata(path).num_rows)
+        lengths = pq.read_table(pool, columns=["length"])["length"]
+        return len(lengths), int(pc.sum(lengths).as_py() or 0)
     except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path}: cannot be read as Parquet: {error}") from None
+        raise DataError(f"{pool}: cannot be read as Parquet: {error}") from None
 
 
 if __name__ == "__main__":

@@ -7,16 +7,18 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from goa.errors import GoaError
+from goa.tracking.cost import Work, save_cost
+from goa.tracking.meter import Meter
 from goa.tracking.progress import Progress
 from goa.tracking.spool import Spool
 from pipelines.fingerprint import fingerprint_of, made_of
 from pipelines.graph import stage_definition
-from pipelines.launch import launch_if_told, leave, rank
+from pipelines.launch import launch_if_told, leave, rank, team_size
 
 PARAMS = Path("params.yaml")
 STATE = Path(".goa")
@@ -24,6 +26,8 @@ STATE = Path(".goa")
 SHARED_CHECKPOINTS = "GOA_CHECKPOINTS"
 """Environment: a folder for checkpoints that several machines see, so that one of them can go on
 where another died."""
+COST_SO_FAR = "cost.json"
+"""Beside the checkpoints, and like them until the stage has finished."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +42,8 @@ class Stage:
     """Where it says how it goes."""
     progress: Progress
     """Shows long work."""
+    work: dict[str, Work] = field(default_factory=dict)
+    """What the stage says of its kinds of work; it goes into the stage's cost."""
 
     @property
     def fingerprint(self) -> str:
@@ -71,17 +77,24 @@ class Stage:
             temporary.write_text(text + "\n", encoding="utf-8")
 
 
+def cost_path(stage: str) -> Path:
+    """Say where a stage writes what it cost."""
+    return Path("out/costs") / f"{stage}.json"
+
+
 @contextmanager
 def open_stage(name: str) -> Iterator[Stage]:
     """Run the body as a stage of dvc.yaml, from the project's folder.
 
-    What goa raises ends the process with its message and exit code 2. At the end a mark says that
-    the stage has finished with this fingerprint, so that its outputs can be committed even if DVC
-    itself was stopped.
+    What goa raises ends the process with its message and exit code 2. At the end the stage's cost
+    is written, where dvc.yaml has it among the outputs; then a mark says that the stage has
+    finished with this fingerprint, so that its outputs can be committed even if DVC itself was
+    stopped.
     """
     silence_foreign_bars()
     try:
-        parts = made_of(stage_definition(name))
+        definition = stage_definition(name)
+        parts = made_of(definition)
         key = fingerprint_of(parts)
         if rank() > 0:
             # One process of a team speaks and writes for all; this one keeps its voice down.
@@ -96,7 +109,11 @@ def open_stage(name: str) -> Iterator[Stage]:
         done = STATE / "done" / name
         _remove(done)
         stage = Stage(name=name, made_of=parts, spool=spool, progress=Progress(spool))
-        yield stage
+        with Meter(name, stage.checkpoints / COST_SO_FAR, team_size()) as meter:
+            yield stage
+            if cost_path(name) in definition.outputs:
+                with stage.output(cost_path(name)) as path:
+                    save_cost(path, meter.cost(stage.work))
         done.parent.mkdir(parents=True, exist_ok=True)
         done.write_text(key, encoding="utf-8")
         # Those of other code or parameters go too, but not where they may be somebody else's.

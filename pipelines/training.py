@@ -8,6 +8,7 @@ from pathlib import Path
 from goa.checkpoints import Checkpoints, describe_difference, made_of
 from goa.policies.policy import Policy
 from goa.policies.storage import save_policy
+from goa.tracking.cost import Work
 from goa.tracking.progress import Task
 from goa.tracking.spool import Spool
 from goa.trainer.contract import TrainingState
@@ -53,7 +54,9 @@ def train(stage: Stage, trainer: Trainer, num_rounds: int) -> TrainingState:
                 watcher.say(f"going on from the checkpoint of update {done}")
             elif difference := _difference_from_before(stage):
                 watcher.say(f"starting afresh, since the last try was another: {difference}")
-            return trainer.run(checkpoints, watcher)
+            state = trainer.run(checkpoints, watcher)
+    stage.work["training"] = Work(seconds=state.seconds, sentences=state.texts, tokens=state.tokens)
+    return state
 
 
 def _difference_from_before(stage: Stage) -> str | None:

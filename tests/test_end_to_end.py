@@ -18,6 +18,7 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
+from goa.tracking.cost import load_cost
 from goa.tracking.spool import read_spool
 
 PROJECT = Path(__file__).parents[1]
@@ -167,6 +168,24 @@ def test_the_divergence_starts_at_zero_and_history_is_kept(project: Path) -> Non
     assert float(rows[4]["kl"]) > 0.0
 
 
+def test_every_stage_but_the_comparison_says_what_it_cost(project: Path) -> None:
+    stages = yaml.safe_load((project / "dvc.lock").read_text())["stages"]
+    costs = {
+        stage: load_cost(project / f"out/costs/{stage}.json")
+        for stage in stages.keys() - {"compare"}
+    }
+    assert {cost.stage for cost in costs.values()} == costs.keys()
+    assert all(
+        cost.seconds > sum(work.seconds for work in cost.work.values()) for cost in costs.values()
+    )
+    assert costs["evaluate_mle"].work.keys() == {"greedy", "beam"}
+    assert costs["generate"].work["generation"].sentences == 30 * 5
+    assert costs["score@rule"].work["scoring"].tokens == costs["generate"].work["generation"].tokens
+    training = costs["finetune@bleu-17"].work["training"]
+    assert training.sentences == 4 * 8 * 4  # rounds, sources, candidates
+    assert training.sentences <= training.tokens <= 12 * training.sentences
+
+
 def test_progress_ends_where_the_work_does(project: Path) -> None:
     for stage in ("pretrain", "finetune@bleu-17"):
         (spool,) = (project / ".goa/spool" / stage).glob("*.jsonl")
@@ -200,8 +219,21 @@ def test_dvc_repro_ends_with_the_same_lock(project: Path, tmp_path: Path) -> Non
     assert run(folder, "dvc", "init", "--no-scm", "-q").returncode == 0
     done = run(folder, "dvc", "repro")
     assert done.returncode == 0, done.stdout + done.stderr
-    ours, theirs = (yaml.safe_load((path / "dvc.lock").read_text()) for path in (project, folder))
+    ours, theirs = (results(path) for path in (project, folder))
     assert ours == theirs
+
+
+def results(folder: Path) -> Any:
+    """Read dvc.lock without what stages cost, which is measured, and the page that shows it."""
+    content = yaml.safe_load((folder / "dvc.lock").read_text())
+    for entry in content["stages"].values():
+        for kind in ("deps", "outs"):
+            entry[kind] = [
+                item
+                for item in entry.get(kind, [])
+                if not item["path"].startswith(("out/costs", "out/comparison"))
+            ]
+    return content
 
 
 EVERYTHING_THAT_HAS_STATE = {

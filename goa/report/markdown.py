@@ -1,6 +1,7 @@
 """The comparison as a page of Markdown."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from goa.evaluation.significance import TestName
@@ -10,13 +11,17 @@ from goa.report.numbers import (
     MISSING,
     label,
     mark,
+    say_bytes,
     say_delta,
+    say_duration,
     say_interval,
+    say_joules,
     say_p_value,
     say_score,
     say_seconds,
     say_tests,
 )
+from goa.tracking.cost import Cost
 
 TESTS: Mapping[TestName, str] = {
     "bootstrap": "the paired bootstrap test",
@@ -34,12 +39,15 @@ TEST_RECIPES: Mapping[TestName, str] = {
 }
 
 
-def render_markdown(comparison: Comparison, pictures: Mapping[str, str]) -> str:
+def render_markdown(
+    comparison: Comparison, pictures: Mapping[str, str], costs: Sequence[Cost] = ()
+) -> str:
     """Write the page.
 
     Args:
         comparison: what it says.
         pictures: caption -> file, relative to the page.
+        costs: of the stages that led here, in running order.
     """
     blocks = [
         "# Comparison of arms",
@@ -50,6 +58,7 @@ def render_markdown(comparison: Comparison, pictures: Mapping[str, str]) -> str:
         *_bar(comparison),
         *_pictures(pictures),
         *_exhibits(comparison),
+        *_costs(costs),
         *_method(comparison),
     ]
     return "\n\n".join(blocks) + "\n"
@@ -191,6 +200,56 @@ def _exhibit(exhibit: Exhibit) -> str:
         for arm, text in exhibit.outputs.items()
     ]
     return _table(["", "score", "text"], [[who, score, _plain(text)] for who, score, text in rows])
+
+
+def _costs(costs: Sequence[Cost]) -> Iterator[str]:
+    if not costs:
+        return
+    yield "## What it cost"
+    gpu = any(cost.peak_gpu_memory is not None for cost in costs)
+    header = ["stage", "time", "memory", *(["GPU memory"] if gpu else []), "energy", "tokens/s"]
+    rows = [_cost_row(f"`{cost.stage}`", [cost], gpu=gpu) for cost in costs]
+    yield _table(header, [*rows, _cost_row("**together**", costs, gpu=gpu)])
+    machines = Counter(cost.machine for cost in costs)
+    yield "\n".join(
+        f"- {line}"
+        for line in (
+            "Time: what stages took one by one, tries that were killed included; stages that came "
+            "out of DVC's cache cost this when their outputs were made.",
+            "Memory and GPU memory: at the highest, of the stage's first process and those that it "
+            "scores in.",
+            "Energy: what the counters of the whole machine ran on by, whatever ran beside; "
+            f"{MISSING} where none can be read.",
+            "tokens/s: of each kind of work alone, such as decoding by one strategy; training "
+            "without looks at the validation split.",
+            f"On: {', '.join(_machine(name, count) for name, count in machines.items())}.",
+        )
+    )
+
+
+def _cost_row(name: str, costs: Sequence[Cost], *, gpu: bool) -> list[str]:
+    on_gpu = [cost.peak_gpu_memory for cost in costs if cost.peak_gpu_memory is not None]
+    energies = [cost.energy for cost in costs if cost.energy is not None]
+    return [
+        name,
+        say_duration(sum(cost.seconds for cost in costs)),
+        say_bytes(max(cost.peak_memory for cost in costs)),
+        *([say_bytes(max(on_gpu, default=None))] if gpu else []),
+        say_joules(sum(energies) if len(energies) == len(costs) else None),
+        _speeds(costs[0]) if len(costs) == 1 else "",
+    ]
+
+
+def _speeds(cost: Cost) -> str:
+    return ", ".join(
+        f"{_plain(name)} {work.tokens / work.seconds:,.0f}"
+        for name, work in cost.work.items()
+        if work.seconds > 0
+    )
+
+
+def _machine(name: str, num_stages: int) -> str:
+    return f"{_plain(name)} ({num_stages} stage{'s' * (num_stages != 1)})"
 
 
 def _method(comparison: Comparison) -> Iterator[str]:

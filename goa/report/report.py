@@ -10,6 +10,7 @@ from goa.report.comparison import Comparison, save_comparison
 from goa.report.history import History
 from goa.report.markdown import render_markdown
 from goa.report.pictures import draw_bar, draw_effects, draw_lengths, draw_rewards
+from goa.tracking.cost import Cost
 
 CELL_COLUMNS = ("strategy", "arm", "metric", "score", "spread", "low", "high")
 CHANGE_COLUMNS = {
@@ -25,13 +26,20 @@ CHANGE_COLUMNS = {
 """Columns of matrix.csv, by what they hold of a change."""
 
 
-def write_report(folder: Path, comparison: Comparison, histories: Sequence[History]) -> None:
+def write_report(
+    folder: Path,
+    comparison: Comparison,
+    histories: Sequence[History],
+    *,
+    costs: Sequence[Cost] = (),
+) -> None:
     """Write comparison.json, matrix.csv, report.md and its pictures into a folder.
 
     Args:
         folder: made if it is not there.
         comparison: what is written.
         histories: of the fine-tuned policies; without any, there are no pictures.
+        costs: of the stages that led here, in running order.
     """
     folder.mkdir(parents=True, exist_ok=True)
     save_comparison(folder / "comparison.json", comparison)
@@ -49,7 +57,7 @@ def write_report(folder: Path, comparison: Comparison, histories: Sequence[Histo
     if comparison.bar and any(point.seconds is not None for point in comparison.bar.points):
         draw_bar(folder / "bar.png", comparison.bar)
         pictures["Quality against time a sentence"] = "bar.png"
-    page = render_markdown(comparison, pictures)
+    page = render_markdown(comparison, pictures, costs)
     (folder / "report.md").write_text(page, encoding="utf-8")
 
 

@@ -2,6 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from goa.errors import DataError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -9,7 +14,7 @@ class Work:
     """One kind of work within a stage, such as decoding by one strategy."""
 
     seconds: float
-    """Wall time, over all tries of the stage."""
+    """Wall time of this work alone; what a killed try did in vain is in the stage's time only."""
     sentences: int
     """Texts written or learnt from; candidates count each."""
     tokens: int
@@ -23,15 +28,42 @@ class Cost:
     stage: str
     """As in dvc.yaml: ``finetune@bleu-17``."""
     seconds: float
-    """Wall time, over all tries."""
+    """Wall time, over all tries, whether they came to their end or not."""
     peak_memory: int
-    """Bytes resident at the highest, of the stage's process."""
+    """Bytes resident at the highest: of the stage's process, or the first of a team, and of those
+    it scores in."""
     peak_gpu_memory: int | None
-    """Bytes of GPU memory at the highest; None without a GPU."""
+    """Bytes of GPU memory at the highest, of the same process; None without a GPU."""
     energy: float | None
     """Joules that the machine's counters ran on by, whatever ran beside; None where none can be
     read."""
     machine: str
     """Processor or GPU, in words, and how many."""
     work: Mapping[str, Work]
-    """By name: a decoding strategy, or ``training``."""
+    """By name: a decoding strategy, or ``training``, ``generation``, ``scoring``."""
+
+
+_COST = TypeAdapter(Cost)
+
+
+def save_cost(path: Path, cost: Cost) -> None:
+    """Write a cost as JSON."""
+    path.write_bytes(_COST.dump_json(cost, indent=2) + b"\n")
+
+
+def load_cost(path: Path) -> Cost:
+    """Read a cost back.
+
+    Raises:
+        DataError: the file is missing or is no cost.
+    """
+    try:
+        return _COST.validate_json(path.read_bytes(), strict=True)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}; run the stage {path.stem}") from None
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in problem["loc"])
+        raise DataError(
+            f"{path}: not a cost: {place}: {problem['msg']}; run the stage {path.stem} again"
+        ) from None

@@ -1,8 +1,8 @@
 """What the machine does while a run goes on, beside the run's own metrics."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from goa.tracking.gpus import gpu_handles
 from goa.tracking.store import Store
 
 SECONDS = 10.0
@@ -29,19 +29,5 @@ def watch_machine(store: Store, run_id: str, gpus: Sequence[str] | None) -> None
     )
     for part in monitor.monitors:
         if gpus is not None and isinstance(part, GPUMonitor):
-            part.gpu_handles = list(_handles(gpus))
+            part.gpu_handles = list(gpu_handles(gpus))
     monitor.start()
-
-
-def _handles(gpus: Sequence[str]) -> Iterator[Any]:
-    """Find GPUs by number or UUID; what the driver does not know is left out."""
-    import pynvml  # noqa: PLC0415 - there, since MLflow looks at GPUs by it
-
-    for name in gpus:
-        try:
-            if name.isdigit():
-                yield pynvml.nvmlDeviceGetHandleByIndex(int(name))
-            else:
-                yield pynvml.nvmlDeviceGetHandleByUUID(name)
-        except pynvml.NVMLError:
-            continue

@@ -111,6 +111,13 @@ class TrainingState:
     """Entropy at this phase's first look after its start, in nats per token."""
     divergence_weight: float | None = None
     """What the divergence costs now, where it is steered; None before the first update."""
+    texts: int = 0
+    """Candidates and references learnt from."""
+    tokens: int = 0
+    """Theirs, end tokens included."""
+    seconds: float = field(default=0.0, compare=False)
+    """Wall time of the rounds, without looks at the validation split; measured, so equal runs
+    differ in it."""
     rows: list[dict[str, float]] = field(default_factory=list)
     """What was recorded, one mapping a look, ``update`` first."""
 

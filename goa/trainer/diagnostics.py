@@ -8,7 +8,8 @@ from goa.rollouts.rollout import Rollout
 from goa.trainer.team import Team
 
 Totals = dict[str, tuple[float, float]]
-"""Diagnostics by name as (sum, weight)."""
+"""Diagnostics by name as (sum, weight); what is counted, not averaged, weighs nothing."""
+TEXTS, TOKENS = "texts", "tokens"
 
 
 def said_of(rollout: Rollout, team: Team) -> Totals:
@@ -34,6 +35,15 @@ def measured(batch: Batch) -> Totals:
     if batch.entropy is not None:
         found["entropy"] = (float(batch.entropy.detach().sum()), float(batch.mask.sum()))
     return found
+
+
+def counted(rollout: Rollout) -> Totals:
+    """Count the candidates and references that a rollout is learnt from, and their tokens."""
+    masks = [rollout.mask, *([rollout.references.mask] if rollout.references is not None else [])]
+    return {
+        TEXTS: (float(sum(int(mask.any(dim=-1).sum()) for mask in masks)), 0.0),
+        TOKENS: (float(sum(int(mask.sum()) for mask in masks)), 0.0),
+    }
 
 
 def add(totals: Totals, values: Mapping[str, tuple[float, float]]) -> None:

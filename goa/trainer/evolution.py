@@ -15,7 +15,7 @@ from goa.rollouts.controls import shuffled
 from goa.rollouts.rollout import Rollout
 from goa.rollouts.rounds import CandidateRounds
 from goa.settings import Settings
-from goa.trainer.diagnostics import Totals, said_of
+from goa.trainer.diagnostics import Totals, add, counted, over_the_team, said_of
 from goa.trainer.optimiser import Optimiser
 from goa.trainer.update import NotFiniteError, Updater
 
@@ -72,6 +72,7 @@ class Evolution:
         self.parameters = parameters
         self.settings = settings
         self.seed = seed
+        self._counts: Totals = {}
 
     def __len__(self) -> int:
         """Count the rounds."""
@@ -81,6 +82,7 @@ class Evolution:
     def learn(self, index: int, optimiser: Optimiser) -> Totals:
         """Try perturbations on the sources of one round, and step."""
         self.updater.policy.model.eval()
+        self._counts = {}
         examples = self.rounds.examples(index)
         tokens_per_pass = optimiser.settings.tokens_per_pass
         centre = self.updater.attach(self._write(examples, index), tokens_per_pass)
@@ -103,12 +105,15 @@ class Evolution:
         spread = float(rewards.std(correction=0))
         kl, count = totals["kl"]
         self.updater.steer(kl / count)
+        totals |= over_the_team(self._counts, self.updater.team)
         return totals | {"perturbed_spread": (spread, 1.0), "grad_norm": (norm, 1.0)}
 
     def _write(self, examples: Sequence[Example], index: int) -> Rollout:
         """Write and score candidates with the weights as they are."""
         seed = derive_seed(self.rounds.plan.seed, "round", index)
-        return self.rounds.writer.write(examples, seed, index)
+        rollout = self.rounds.writer.write(examples, seed, index)
+        add(self._counts, counted(rollout))
+        return rollout
 
     def _reward(self, examples: Sequence[Example], index: int, tokens_per_pass: int) -> float:
         """Give what the weights as they are earn: the mean over the round of the whole team."""

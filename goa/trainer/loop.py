@@ -1,6 +1,7 @@
 """Phases in, a better policy out."""
 
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -13,7 +14,7 @@ from goa.policies.sharding import gathered, is_sharded, own_part, spread_like
 from goa.trainer.anchor import Anchor
 from goa.trainer.collapse import find_collapse
 from goa.trainer.contract import Phase, TrainingState, Watcher
-from goa.trainer.diagnostics import Totals, add
+from goa.trainer.diagnostics import TEXTS, TOKENS, Totals, add
 from goa.trainer.optimiser import Optimiser, head_parameters
 from goa.trainer.team import Team
 from goa.trainer.update import NotFiniteError
@@ -143,9 +144,9 @@ class _Course:
         return patience is not None and self.state.looks_since_best >= patience
 
     def _learn(self, checkpoints: Checkpoints) -> None:
-        index = self.state.update - self.state.phase_start
+        index, started = self.state.update - self.state.phase_start, time.monotonic()
         try:
-            self.means.add(self.phase.learner.learn(index, self.optimiser))
+            totals = self.phase.learner.learn(index, self.optimiser)
         except NotFiniteError as error:
             name = f"update-{self.state.update + 1}"
             if not self.trainer.team.is_first:
@@ -155,6 +156,10 @@ class _Course:
                 f"update {self.state.update + 1}: {error}; lower the learning rate, or look at the "
                 f"evaluator's rewards; the batch is in {path}"
             ) from None
+        self.means.add(totals)
+        self.state.texts += int(totals.get(TEXTS, (0, 0))[0])
+        self.state.tokens += int(totals.get(TOKENS, (0, 0))[0])
+        self.state.seconds += time.monotonic() - started
 
     def _look(self) -> None:
         """Validate, note it, and keep the weights if they are the best so far."""

@@ -16,7 +16,7 @@ from goa.policies.tokens import WantedEntropy
 from goa.randomness import derive_seed
 from goa.rollouts.rollout import Rollout, Rounds
 from goa.trainer.anchor import Anchor
-from goa.trainer.diagnostics import Totals, add, measured, over_the_team, said_of
+from goa.trainer.diagnostics import Totals, add, counted, measured, over_the_team, said_of
 from goa.trainer.optimiser import Optimiser
 from goa.trainer.perturbation import Perturbation
 from goa.trainer.team import Team
@@ -121,7 +121,7 @@ class Updater:
         self.policy.learn(dropout=self.plan.dropout)
         rollout = self.attach(rollout.by_length(), optimiser.settings.tokens_per_pass)
         shares = self._shares(rollout, update)
-        totals: Totals = {}
+        totals = counted(rollout)
         for turn in range(self.plan.steps_per_round):
             member = (self.team.rank,) if self.team.rank else ()
             seed = derive_seed(self.plan.seed, "dropout", update, turn, *member)

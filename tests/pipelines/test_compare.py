@@ -15,10 +15,12 @@ from goa.evaluators.rouge import RougeSettings
 from goa.evaluators.table import build_metric
 from goa.records import Example
 from goa.report.comparison import load_comparison
+from goa.tracking.cost import Cost, save_cost
 from goa.tracking.progress import Progress
 from goa.tracking.spool import Spool
+from pipelines.arms import evaluating_stage
 from pipelines.compare import compare_policies
-from pipelines.stage import Stage
+from pipelines.stage import Stage, cost_path
 
 REFERENCE = "one two three four five six seven eight nine ten"
 EXAMPLES = tuple(
@@ -44,6 +46,26 @@ def write_policy(name: str, num_right: int) -> None:
     save_evaluation(Path("out/evaluations") / name, evaluation)
     Path("out/history").mkdir(parents=True, exist_ok=True)
     Path(f"out/history/{name}.csv").write_text("update,reward\n1,0.2\n2,0.3\n", encoding="utf-8")
+    evaluating = evaluating_stage(name)
+    write_cost(evaluating)
+    if name != "mle":
+        write_cost(
+            evaluating.replace("evaluate_control", "control").replace("evaluate", "finetune")
+        )
+
+
+def write_cost(stage: str) -> None:
+    cost = Cost(
+        stage=stage,
+        seconds=90.0,
+        peak_memory=2_000_000,
+        peak_gpu_memory=None,
+        energy=None,
+        machine="A processor, 2 cores",
+        work={},
+    )
+    cost_path(stage).parent.mkdir(parents=True, exist_ok=True)
+    save_cost(cost_path(stage), cost)
 
 
 @pytest.fixture
@@ -62,6 +84,8 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
         for seed in (1, 2):
             write_policy(f"{name}-{seed}", num_right)
     write_policy("mle", 4)
+    for name in ("prepare", "pretrain", "generate", "score@rule", "score@rouge"):
+        write_cost(name)
     spool = Spool(Path(".goa/spool/compare/x.jsonl"))
     return Stage(name="compare", made_of={}, spool=spool, progress=Progress(spool, quiet=True))
 
@@ -116,4 +140,19 @@ def test_a_missing_evaluation_is_named_and_leaves_the_old_report(stage: Stage) -
 def test_a_missing_history_is_named(stage: Stage) -> None:
     Path("out/history/rouge-constant-1.csv").unlink()
     with pytest.raises(DataError, match="out/history/rouge-constant-1.csv"):
+        compare_policies(stage)
+
+
+def test_the_report_says_what_every_stage_cost(stage: Stage) -> None:
+    write_cost("finetune@former-1")
+    compare_policies(stage)
+    page = Path("out/comparison/report.md").read_text(encoding="utf-8")
+
+    assert "| `finetune@rouge-2` | 1 min 30 s | 2 MB" in " ".join(page.split())
+    assert "former" not in page
+
+
+def test_a_missing_cost_is_named(stage: Stage) -> None:
+    cost_path("score@rule").unlink()
+    with pytest.raises(DataError, match=r"out/costs/score@rule\.json"):
         compare_policies(stage)

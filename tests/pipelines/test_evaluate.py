@@ -71,6 +71,21 @@ def test_every_strategy_is_measured_by_metrics_and_evaluators(stage: Stage) -> N
         assert list(found.measurements)[:3] == ["bleu", "rule", "rule.relevance"]
 
 
+def test_it_says_how_long_each_strategy_took_to_write_how_much(
+    stage: Stage, policy: Policy
+) -> None:
+    evaluate_policy(stage, "mle")
+    sources = policy.tokenize_sources([example.source for example in EXAMPLES])
+    greedy = GreedySettings(kind="greedy", max_tokens=6)
+    written = generate(policy, sources, greedy, 7, [example.id for example in EXAMPLES])
+
+    assert list(stage.work) == ["greedy", "sample"]
+    assert stage.work["greedy"].tokens == int(written.mask.sum())
+    for work in stage.work.values():
+        assert work.sentences == len(EXAMPLES)  # of two drawn candidates one is given
+        assert 0 < work.seconds < 600
+
+
 def test_noised_sources_are_written_and_measured_besides(stage: Stage, policy: Policy) -> None:
     evaluate_policy(stage, "mle")
     clean = load_evaluation(Path("out/evaluations/mle"))

@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from goa.errors import DataError, SettingsError, TrackingError
 from goa.policies.adapter import AdapterSettings, add_adapter
 from goa.policies.policy import Policy
 from goa.policies.storage import save_policy
+from goa.tracking.cost import Cost, Work, save_cost
 from goa.tracking.spool import Spool
 from goa.tracking.store import connect
 from pipelines import publish as module
@@ -299,6 +301,35 @@ def test_a_commit_is_clean_when_only_results_differ_from_it(
 
 def test_outside_git_there_are_no_git_tags(project: Project) -> None:
     assert module.git_tags(project.root) == {}
+
+
+def test_what_a_stage_cost_is_among_its_metrics_and_makes_no_other_result(
+    project: Project,
+) -> None:
+    path = project.root / "out/costs/pretrain.json"
+    path.parent.mkdir()
+    cost = Cost(
+        stage="pretrain",
+        seconds=100.0,
+        peak_memory=2000,
+        peak_gpu_memory=None,
+        energy=50.0,
+        machine="one",
+        work={"training": Work(seconds=40.0, sentences=10, tokens=200)},
+    )
+    save_cost(path, cost)
+    before = _result(project, "pretrain")
+    items = {"path": "out/costs/pretrain.json", "md5": "5" * 32}
+    after = replace(before, entry={**before.entry, "outs": [*before.entry["outs"], items]})
+
+    assert after.key == before.key
+    assert module.final_metrics(after) == module.final_metrics(before) | {
+        "cost.seconds": 100.0,
+        "cost.peak_memory": 2000.0,
+        "cost.energy": 50.0,
+        "cost.training.tokens_per_second": 5.0,
+    }
+    assert "out/costs/pretrain.json" in (after.difference() or "")
 
 
 def _result(project: Project, stage: str) -> Result:

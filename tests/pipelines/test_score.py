@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from goa.data.corpus import CorpusWriter, split_path
-from goa.data.pool import Candidate, Reward, read_rewards, write_pool
+from goa.data.pool import Candidate, Reward, read_pool, read_rewards, write_pool
 from goa.errors import DataError
 from goa.evaluators.contract import Evaluator
 from goa.records import Example, Sample, Scores
@@ -217,6 +217,12 @@ def test_the_stage_writes_its_summary_and_tells_its_speed_to_the_spool_only(stag
     assert "second" not in json.dumps(summary)
     told = [record["values"] for record in read_spool(stage.spool.path) if "values" in record]
     assert told[0]["candidates_per_second"] > 0
+    work = stage.work["scoring"]
+    lengths = [
+        written.length for source in read_pool(Path("out/pool.parquet")) for written in source
+    ]
+    assert (work.sentences, work.tokens) == (len(lengths), sum(lengths))
+    assert work.seconds > 0
 
 
 def test_a_pool_of_other_data_leaves_no_rewards(stage: Stage) -> None:

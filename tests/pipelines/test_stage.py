@@ -1,13 +1,17 @@
 """A stage writes whole outputs or none, and fails with one message."""
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from goa.errors import DataError
+from goa.tracking import meter
+from goa.tracking.cost import Work, load_cost
 from goa.tracking.spool import read_spool
 from pipelines.stage import Stage, open_stage
 
@@ -17,7 +21,12 @@ stages:
     cmd: python -m nothing
     deps: [code, raw.txt]
     params: [rate]
-    outs: [out/one]
+    outs:
+      - out/one
+      - out/costs/one.json
+  two:
+    cmd: python -m nothing
+    outs: [out/two]
 """
 
 
@@ -139,7 +148,7 @@ def test_the_mark_of_a_finished_stage_is_there_only_if_it_finished(project: Path
 
 def test_checkpoints_go_when_the_stage_has_finished_and_stay_when_it_fails(project: Path) -> None:
     def fail(stage: Stage) -> None:
-        stage.checkpoints.mkdir(parents=True)
+        stage.checkpoints.mkdir(parents=True, exist_ok=True)
         raise DataError("x")
 
     with pytest.raises(SystemExit), open_stage("one") as stage:
@@ -156,7 +165,7 @@ def test_checkpoints_that_machines_share_go_alone(project: Path, tmp_path, monke
     others.mkdir(parents=True)
     with open_stage("one") as stage:
         assert stage.checkpoints == others.with_name(stage.fingerprint)
-        stage.checkpoints.mkdir()
+        stage.checkpoints.mkdir(exist_ok=True)
     assert not stage.checkpoints.exists()
     assert others.exists()
 
@@ -165,3 +174,86 @@ def test_metrics_are_json(project: Path) -> None:
     with open_stage("one") as stage:
         stage.metrics(Path("metrics/one.json"), {"loss": 0.5})
     assert json.loads(Path("metrics/one.json").read_text()) == {"loss": 0.5}
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Give a clock that stands still between our orders."""
+    made = SimpleNamespace(now=50.0)
+    monkeypatch.setattr(meter, "time", SimpleNamespace(monotonic=lambda: made.now))
+    return made
+
+
+def test_what_a_stage_cost_is_an_output_of_it(project: Path, clock: SimpleNamespace) -> None:
+    work = Work(seconds=2.0, sentences=3, tokens=40)
+    with open_stage("one") as stage:
+        stage.work["training"] = work
+        clock.now += 7
+    cost = load_cost(Path("out/costs/one.json"))
+    assert (cost.stage, cost.seconds, cost.work) == ("one", 7.0, {"training": work})
+    # Else a finished stage could not be committed: its outputs would be newer than its end.
+    marked = Path(".goa/done/one").stat().st_mtime_ns
+    assert Path("out/costs/one.json").stat().st_ctime_ns <= marked
+
+
+def test_a_stage_that_was_tried_before_costs_all_its_tries(
+    project: Path, clock: SimpleNamespace
+) -> None:
+    def fail() -> None:
+        clock.now += 20
+        raise DataError("x")
+
+    for _ in range(2):
+        with pytest.raises(SystemExit), open_stage("one"):
+            fail()
+    assert not Path("out/costs/one.json").exists()
+    with open_stage("one"):
+        clock.now += 1
+    assert load_cost(Path("out/costs/one.json")).seconds == 20 + 20 + 1
+    with open_stage("one"):  # run again: those tries led to another result
+        clock.now += 3
+    assert load_cost(Path("out/costs/one.json")).seconds == 3
+
+
+def test_tries_with_other_parameters_are_not_counted(project: Path, clock: SimpleNamespace) -> None:
+    def fail() -> None:
+        clock.now += 20
+        raise DataError("x")
+
+    with pytest.raises(SystemExit), open_stage("one"):
+        fail()
+    Path("params.yaml").write_text("rate: 2\n")
+    with open_stage("one"):
+        clock.now += 1
+    assert load_cost(Path("out/costs/one.json")).seconds == 1
+
+
+def test_the_cost_so_far_goes_where_machines_share_checkpoints(
+    project: Path, clock: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        clock.now += 20
+        raise DataError("x")
+
+    monkeypatch.setenv("GOA_CHECKPOINTS", str(tmp_path / "shared"))
+    with pytest.raises(SystemExit), open_stage("one"):
+        fail()
+    shutil.rmtree(".goa")  # another machine
+    with open_stage("one"):
+        clock.now += 1
+    assert load_cost(Path("out/costs/one.json")).seconds == 21
+
+
+def test_a_stage_whose_cost_is_no_output_writes_none(project: Path) -> None:
+    with open_stage("two"):
+        pass
+    assert not Path("out/costs").exists()
+
+
+def test_only_the_first_of_a_team_writes_what_it_cost(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    with open_stage("one"):
+        pass
+    assert not Path("out/costs").exists()

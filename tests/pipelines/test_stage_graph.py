@@ -95,7 +95,20 @@ def test_a_stage_of_one_evaluator_depends_on_that_evaluators_settings_alone() ->
 )
 def test_a_control_is_run_as_the_arm_beside_it(own: str, control: str) -> None:
     one, other = ({**DEFINITIONS[name], "matrix": None} for name in (own, control))
+    other["outs"] = [path.replace(f"costs/{control}@", f"costs/{own}@") for path in other["outs"]]
     assert one == other
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_what_a_stage_cost_is_an_output_that_only_the_comparison_reads(name: str) -> None:
+    """It is other in every run: whatever depends on it is stale whenever a stage ran again."""
+    costs = [path for path in DEFINITIONS[name]["outs"] if path.startswith("out/costs")]
+    reads = [path for path in DEFINITIONS[name]["deps"] if path.startswith("out/costs")]
+    if name == "compare":
+        assert (costs, reads) == ([], ["out/costs"])
+    else:
+        stage = f"{name}@${{key}}" if STAGES[name].keys() & {"foreach", "matrix"} else name
+        assert (costs, reads) == ([f"out/costs/{stage}.json"], [])
 
 
 def test_every_output_is_one_that_dvc_pushes_and_removes_before_a_run() -> None:

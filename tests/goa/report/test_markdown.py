@@ -7,6 +7,7 @@ from itertools import pairwise
 from goa.report.comparison import Comparison
 from goa.report.markdown import render_markdown
 from goa.report.settings import CompareSettings
+from goa.tracking.cost import Cost, Work
 
 MakeComparison = Callable[..., Comparison]
 
@@ -127,3 +128,66 @@ def test_another_test_is_named(make_comparison: MakeComparison) -> None:
     assert "comparisons by paired approximate randomisation" in page
     assert "Riezler and Maxwell 2005" in page
     assert "Koehn" not in page
+
+
+COSTS = [
+    Cost(
+        stage="pretrain",
+        seconds=3700.0,
+        peak_memory=2_000_000_000,
+        peak_gpu_memory=None,
+        energy=50_000.0,
+        machine="A processor, 2 cores",
+        work={"training": Work(seconds=2000.0, sentences=10, tokens=4_000_000)},
+    ),
+    Cost(
+        stage="evaluate_mle",
+        seconds=30.0,
+        peak_memory=1_000_000_000,
+        peak_gpu_memory=None,
+        energy=2_000.0,
+        machine="A processor, 2 cores",
+        work={
+            "greedy": Work(seconds=2.0, sentences=10, tokens=100),
+            "beam_4": Work(seconds=8.0, sentences=10, tokens=100),
+        },
+    ),
+]
+
+
+def cost_rows(page: str) -> list[list[str]]:
+    lines = page.split("## What it cost\n", maxsplit=1)[1].strip().split("\n\n")[0].splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_what_every_stage_cost_stands_in_running_order_and_then_the_whole(
+    comparison: Comparison,
+) -> None:
+    page = render_markdown(comparison, {}, COSTS)
+    header, _, *rows = cost_rows(page)
+    assert header == ["stage", "time", "memory", "energy", "tokens/s"]
+    assert rows == [
+        ["`pretrain`", "1 h 2 min", "2.00 GB", "50.0 kJ", "training 2,000"],
+        ["`evaluate_mle`", "30 s", "1.00 GB", "2.0 kJ", "greedy 50, beam\\_4 12"],
+        ["**together**", "1 h 2 min", "2.00 GB", "52.0 kJ", ""],
+    ]
+    assert "- On: A processor, 2 cores (2 stages)." in page
+
+
+def test_of_energy_that_is_not_known_of_every_stage_there_is_no_sum(comparison: Comparison) -> None:
+    costs = [COSTS[0], replace(COSTS[1], energy=None)]
+    rows = cost_rows(render_markdown(comparison, {}, costs))
+    assert [row[3] for row in rows[2:]] == ["50.0 kJ", "–", "–"]
+
+
+def test_memory_of_gpus_has_a_column_where_there_were_any(comparison: Comparison) -> None:
+    costs = [replace(COSTS[0], peak_gpu_memory=3_500_000_000, machine="1 x GPU"), COSTS[1]]
+    page = render_markdown(comparison, {}, costs)
+    header, _, *rows = cost_rows(page)
+    assert header[3] == "GPU memory"
+    assert [row[3] for row in rows] == ["3.50 GB", "–", "3.50 GB"]
+    assert "- On: 1 x GPU (1 stage), A processor, 2 cores (1 stage)." in page
+
+
+def test_without_costs_nothing_is_said_of_them(comparison: Comparison) -> None:
+    assert "cost" not in render_markdown(comparison, {})

@@ -131,6 +131,14 @@ def test_a_round_is_the_same_whenever_it_is_done(
     assert torch.equal(gradient(0), gradient(2))
 
 
+def test_what_every_side_wrote_is_counted(policy: Policy, corpus: Corpus) -> None:
+    search = evolution(policy, corpus, num_pairs=2)
+    totals = search.learn(1, Catch(policy.trained(), OptimiserSettings(), 5))
+    num_texts = (1 + 2 * 2) * 3 * 2  # as it is and on two sides of each pair; sources; candidates
+    assert totals["texts"] == (num_texts, 0.0)
+    assert num_texts <= totals["tokens"][0] <= 6 * num_texts
+
+
 def test_ranks_take_the_place_of_rewards(policy: Policy, corpus: Corpus) -> None:
     search = evolution(policy, corpus, num_pairs=2, sigma=0.01)
     optimiser = Catch(policy.trained(), OptimiserSettings(), 5)

@@ -124,6 +124,18 @@ def test_a_run_that_is_killed_and_resumed_ends_bit_equal(
     assert equal(resumed[1], expected[1])
 
 
+def test_what_was_learnt_from_is_counted_and_the_time_of_the_rounds(
+    policy: Policy, tmp_path: Path
+) -> None:
+    rounds = Rounds(thirds(policy), 4)
+    state = train(Trainer(policy, [lambda: likelihood_phase(policy, rounds)]), tmp_path)
+    masks = [rounds[index].mask for index in range(4)]
+    assert state.texts == sum(len(mask) for mask in masks)
+    assert state.tokens == sum(int(mask.sum()) for mask in masks)
+    assert 0 < state.seconds < 600
+    assert all("tokens" not in row for row in state.rows)
+
+
 @pytest.mark.parametrize("carries", [True, False])
 @pytest.mark.parametrize("killed_at", [(0, 2), (1, 0), (1, 5)])
 def test_phases_killed_anywhere_end_bit_equal(

@@ -106,6 +106,20 @@ def test_it_is_the_gradient_of_the_mean_over_the_whole_step_however_it_is_cut(
     assert float(expected.norm()) > 0.1
 
 
+@pytest.mark.parametrize("tokens_per_pass", [1000, 1])
+def test_texts_and_tokens_are_counted_once_a_round_and_not_averaged(
+    policy: Policy, tokens_per_pass: int
+) -> None:
+    own, others = candidates(policy), references(policy)
+    rollout = dataclasses.replace(own, references=others)
+    updater = make_updater(policy, REINFORCE)
+    updater.plan = UpdatePlan(seed=1, steps_per_round=2)
+    totals = updater.update(rollout, make_optimiser(policy, tokens_per_pass), 0)
+    num_texts = sum(masks.shape[0] * masks.shape[1] for masks in (own.mask, others.mask))
+    assert totals["texts"] == (num_texts, 0.0)
+    assert totals["tokens"] == (int(own.mask.sum()) + int(others.mask.sum()), 0.0)
+
+
 def test_an_aim_without_weight_is_left_out(make_policy: Callable[..., Policy]) -> None:
     alone, beside = make_policy(), make_policy()
     aims = [
