@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from goa.arms import BASELINE
+from goa.evaluation.alarms import load_alarms
 from goa.evaluation.controls import ControlSettings
 from goa.evaluation.storage import load_evaluation
 from goa.evaluators.table import EvaluatorName, EvaluatorSettings
@@ -37,7 +38,10 @@ def compare_policies(stage: Stage) -> None:
         for name in [BASELINE, *trained]:
             evaluations.append(load_evaluation(Path("out/evaluations") / name))
             task.advance(note=name)
-        comparison = compare(group_by_arm(evaluations), params.compare, params.seed)
+        alarms = [
+            alarm for name in trained for alarm in load_alarms(Path("out/guards") / f"{name}.json")
+        ]
+        comparison = compare(group_by_arm(evaluations), params.compare, params.seed, alarms)
         task.advance()
     histories = [read_history(Path("out/history") / f"{name}.csv") for name in trained]
     with stage.output(Path("out/comparison")) as folder:

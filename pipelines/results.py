@@ -18,7 +18,7 @@ from goa.tracking.spool import read_spool
 DATA = "out/data"
 POLICIES, HISTORY, METRICS = "out/policies/", "out/history/", "metrics/"
 COMPARISON = "out/comparison"
-KEPT = (METRICS, HISTORY, "out/evaluations/", COMPARISON)
+KEPT = (METRICS, HISTORY, "out/evaluations/", "out/guards/", COMPARISON)
 """Where the outputs lie that are small enough to be kept with the run."""
 STEP_COLUMN = "update"
 

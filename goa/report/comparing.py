@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from goa.errors import SettingsError
+from goa.evaluation.alarms import GuardAlarm
 from goa.evaluation.bootstrap import Bootstrap
 from goa.evaluation.measure import as_number
 from goa.evaluation.significance import Resampled, Significance, mean_draws
@@ -14,6 +15,7 @@ from goa.report.change import Change, correct
 from goa.report.comparison import Cell, ComparedArm, Comparison, Measure
 from goa.report.entrants import Entrant, check_alike
 from goa.report.exhibits import choose_exhibits
+from goa.report.peakiness import peakiness_by_arm
 from goa.report.settings import CompareSettings
 from goa.report.verdict import decide
 
@@ -21,8 +23,19 @@ Field = Mapping[str, Sequence[Resampled]]
 """By arm, the baseline first: its policies by one strategy."""
 
 
-def compare(entrants: Sequence[Entrant], settings: CompareSettings, seed: int) -> Comparison:
+def compare(
+    entrants: Sequence[Entrant],
+    settings: CompareSettings,
+    seed: int,
+    alarms: Sequence[GuardAlarm] = (),
+) -> Comparison:
     """Compare arms; the first one is the baseline of every test.
+
+    Args:
+        entrants: the arms.
+        settings: how they are compared.
+        seed: of the resamples, and of the examples drawn by lot.
+        alarms: what training said of their guards.
 
     Raises:
         DataError: the policies were not evaluated on the same examples in the same ways.
@@ -66,8 +79,8 @@ def compare(entrants: Sequence[Entrant], settings: CompareSettings, seed: int) -
         cells=tuple(cells),
         attributions=(),
         bar=None,
-        peakiness=(),
-        alarms=(),
+        peakiness=peakiness_by_arm(entrants),
+        alarms=tuple(alarms),
         verdict=verdict,
         exhibits=choose_exhibits(entrants, verdict, settings.num_examples, seed),
         num_examples=len(baseline.examples),

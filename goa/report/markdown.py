@@ -1,10 +1,12 @@
 """The comparison as a page of Markdown."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from goa.report.comparison import Cell, Comparison, Exhibit
+from goa.report.markup import plain as _plain
+from goa.report.markup import table as _table
 from goa.report.numbers import MISSING, label, mark, say_delta, say_p_value, say_score
+from goa.report.side_effects import show_guards, show_peakiness
 
 
 def render_markdown(comparison: Comparison, pictures: Mapping[str, str]) -> str:
@@ -19,6 +21,8 @@ def render_markdown(comparison: Comparison, pictures: Mapping[str, str]) -> str:
         f"**{_plain(comparison.verdict.sentence)}**",
         _reading(comparison),
         *(block for name in comparison.strategies for block in _strategy(comparison, name)),
+        *show_peakiness(comparison),
+        *show_guards(comparison),
         *_pictures(pictures),
         *_exhibits(comparison),
         *_method(comparison),
@@ -146,21 +150,3 @@ def _seeds(comparison: Comparison) -> str:
         "means over them. A change is marked only where two tests both say so, corrected: the "
         "paired test over test examples, of the means, and Student's t over the runs (two-sided)."
     )
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Lay out a table that reads well unrendered too; the last column is not padded."""
-    widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
-    widths[-1] = 0
-    rule = ["-" * max(3, width) for width in widths]
-    lines = [
-        " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        for row in (header, rule, *rows)
-    ]
-    return "\n".join(f"| {line} |" for line in lines)
-
-
-def _plain(text: str) -> str:
-    """Keep a text from being read as Markdown, on one line."""
-    line = " ".join(text.split())
-    return re.sub(r"([\\`*_\[<>|~$&#])", r"\\\1", line) if line else "*(empty)*"
