@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from goa.arms import BASELINE
+from goa.evaluation.alarms import load_alarms
 from goa.evaluation.controls import ControlSettings
 from goa.evaluation.storage import load_evaluation
 from goa.evaluators.table import EvaluatorName, EvaluatorSettings
@@ -41,8 +42,15 @@ def compare_policies(stage: Stage) -> None:
         for name in names:
             evaluations.append(load_evaluation(Path("out/evaluations") / name))
             task.advance(note=name)
+        alarms = [
+            alarm for name in trained for alarm in load_alarms(Path("out/guards") / f"{name}.json")
+        ]
         comparison = compare(
-            group_by_arm(evaluations), params.compare, params.seed, seconds_a_sentence(costs, names)
+            group_by_arm(evaluations),
+            params.compare,
+            params.seed,
+            seconds_a_sentence(costs, names),
+            alarms,
         )
         task.advance()
     histories = [read_history(Path("out/history") / f"{name}.csv") for name in trained]

@@ -6,14 +6,18 @@ before fine-tuning.
 
 import itertools
 import time
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from goa.data.corpus import open_split
 from goa.data.noise import noised
 from goa.evaluation.bootstrap import Bootstrap
 from goa.evaluation.measure import evaluate
+from goa.evaluation.peakiness import Peakiness
 from goa.evaluation.settings import EvaluateSettings
 from goa.evaluation.storage import NOISED, PolicyEvaluation, save_evaluation
+from goa.evaluation.teacher_forcing import measure_peakiness
 from goa.evaluators.contract import Evaluator, pair_samples
 from goa.evaluators.table import EvaluatorName, EvaluatorSettings, build_metric
 from goa.policies.compute import set_up, use_device
@@ -76,6 +80,9 @@ def evaluate_policy(stage: Stage, name: str) -> None:
             seconds = time.monotonic() - started
         outputs[name_of_both] = tuple(texts)
         stage.work[name_of_both] = Work(seconds=seconds, sentences=len(texts), tokens=num_tokens)
+    with stage.progress.task("references", len(examples), "sources") as task:
+        peakiness = measure_peakiness(policy, examples, settings.sources_per_batch)
+        task.advance(len(examples))
     bootstrap = Bootstrap(
         seed=params.seed, resamples=settings.resamples, confidence=settings.confidence
     )
@@ -89,15 +96,18 @@ def evaluate_policy(stage: Stage, name: str) -> None:
             strategy: evaluate(pair_samples(examples, texts), metrics, bootstrap)
             for strategy, texts in outputs.items()
         },
+        peakiness=peakiness,
     )
     with stage.output(Path("out/evaluations") / name) as folder:
         save_evaluation(folder, evaluation)
     stage.metrics(Path(f"metrics/evaluate/{name}.json"), summarize(evaluation))
 
 
-def summarize(evaluation: PolicyEvaluation) -> dict[str, int | dict[str, float]]:
+def summarize(evaluation: PolicyEvaluation) -> dict[str, Any]:
     """Reduce an evaluation to its scores: strategy -> metric -> score, those there are."""
-    scores: dict[str, int | dict[str, float]] = {"num_examples": len(evaluation.examples)}
+    scores: dict[str, Any] = {"num_examples": len(evaluation.examples)}
+    if evaluation.peakiness is not None:
+        scores["peakiness"] = _rounded(evaluation.peakiness)
     for strategy, found in evaluation.evaluations.items():
         scores[strategy] = {
             name: round(measurement.score, DIGITS)
@@ -105,6 +115,15 @@ def summarize(evaluation: PolicyEvaluation) -> dict[str, int | dict[str, float]]
             if measurement.score is not None
         }
     return scores
+
+
+def _rounded(peakiness: Peakiness) -> dict[str, Any]:
+    found = asdict(peakiness)
+    shares = found.pop("rank_shares")
+    return {
+        **{name: round(value, DIGITS) for name, value in found.items()},
+        "rank_shares": {ranks: round(share, DIGITS) for ranks, share in shares.items()},
+    }
 
 
 if __name__ == "__main__":

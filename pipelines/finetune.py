@@ -3,6 +3,7 @@
 ``control@E-ARM-SEED`` does the same with rewards that say nothing, or with none.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from goa.arms import TrainedPolicy, parse_policy
 from goa.data.corpus import open_split
 from goa.decoding.settings import GenerateSettings
 from goa.errors import EvaluatorError
+from goa.evaluation.alarms import save_alarms
 from goa.evaluators.scoring import ScoringSettings
 from goa.evaluators.table import EvaluatorName, EvaluatorSettings
 from goa.policies.adapter import add_adapter, merge_adapter
@@ -24,6 +26,7 @@ from goa.settings import read_sections
 from goa.trainer.anchor import Anchor
 from goa.trainer.contract import TrainingState
 from goa.trainer.finetuning import FinetuneSettings
+from goa.trainer.guards import column, make_guards
 from goa.trainer.loop import Trainer
 from goa.trainer.phases import Materials, make_phases
 from goa.trainer.settings import PretrainSettings
@@ -67,6 +70,8 @@ def _finetune(stage: Stage, goal: TrainedPolicy, params: Any, build: Build) -> N
     settings.check_team(team_size(), fsdp=params.compute.fsdp)
     device = use_device(params.compute, params.compute.threads.finetune, local_rank())
     team = join_team(device, team_size())
+    validation = open_split(Path("out/data"), "validation")
+    guards = make_guards(settings, validation, seed)
     sharded = params.compute.fsdp and team.size > 1
 
     def make() -> Policy:
@@ -108,7 +113,7 @@ def _finetune(stage: Stage, goal: TrainedPolicy, params: Any, build: Build) -> N
         evaluator=evaluator,
         judge=judge,
         train=corpus,
-        validation=open_split(Path("out/data"), "validation"),
+        validation=validation,
         pool=start_from_pool(
             policy, corpus, Path("out/pool.parquet"), Path(f"out/rewards/{name}.parquet"), choice
         ),
@@ -119,7 +124,7 @@ def _finetune(stage: Stage, goal: TrainedPolicy, params: Any, build: Build) -> N
         control=control,
         likelihood=params.pretrain.objective,
     )
-    trainer = Trainer(policy, make_phases(settings, materials), anchor, team)
+    trainer = Trainer(policy, make_phases(settings, materials), anchor, team, guards)
     num_rounds = sum(phase.settings.rounds for phase in settings.resolved())
     state = train(stage, trainer, num_rounds)
     trained = trained_policy(trainer, make)
@@ -128,16 +133,22 @@ def _finetune(stage: Stage, goal: TrainedPolicy, params: Any, build: Build) -> N
     if settings.adapter is not None and settings.adapter.save == "merged":
         merge_adapter(trained)
     save_training(stage, trained, state, goal.name)
-    summary = _summary(state, len(materials.pool.silent))
+    with stage.output(Path("out/guards") / f"{goal.name}.json") as path:
+        save_alarms(path, [] if guards is None else guards.alarms(goal.name, state))
+    summary = _summary(state, len(materials.pool.silent), list(settings.guards))
     stage.metrics(Path(f"metrics/finetune/{goal.name}.json"), summary)
 
 
-def _summary(state: TrainingState, num_silent: int) -> dict[str, float]:
-    last = state.rows[-1]
+def _summary(state: TrainingState, num_silent: int, guards: Sequence[str]) -> dict[str, float]:
+    first, last = state.rows[0], state.rows[-1]
     best = next(row for row in reversed(state.rows) if row["update"] == state.best_update)
+    names = ["validation_reward", *map(column, guards)]
+    looks = {"": best, "_before": first}
+    measured = {
+        f"{name}{when}": row[name] for name in names for when, row in looks.items() if name in row
+    }
     return {
-        "validation_reward": best["validation_reward"],
-        "validation_reward_before": state.rows[0]["validation_reward"],
+        **measured,
         "best_update": state.best_update,
         "updates": state.update,
         "silent_sources": num_silent,

@@ -19,7 +19,7 @@ from goa.tracking.spool import read_spool
 DATA = "out/data"
 POLICIES, HISTORY, METRICS = "out/policies/", "out/history/", "metrics/"
 COMPARISON, COSTS = "out/comparison", "out/costs"
-KEPT = (METRICS, HISTORY, "out/evaluations/", COMPARISON, COSTS)
+KEPT = (METRICS, HISTORY, "out/evaluations/", "out/guards/", COMPARISON, COSTS)
 """Where the outputs lie that are small enough to be kept with the run."""
 STEP_COLUMN = "update"
 

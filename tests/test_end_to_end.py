@@ -51,6 +51,7 @@ TINY: dict[str, Any] = {
     "compare": {"resamples": 50, "num_examples": 3},
 }
 POLICIES = ["bleu-17", "rougeL-17", "rule-17"]
+ARMS = ["bleu", "rougeL", "rule", "bleu-likelihood", "bleu-constant", "bleu-shuffled"]
 CONTROLS = ["bleu-likelihood-17", "bleu-constant-17", "bleu-shuffled-17"]
 
 
@@ -126,6 +127,8 @@ def test_one_command_ends_with_a_comparison_of_every_policy_by_every_metric(
         assert (project / "out/policies" / name / "model.safetensors").exists()
         assert (project / "metrics/evaluate" / f"{name}.json").exists()
         assert f'"{name}"' in text
+        assert name == "mle" or (project / "out/guards" / f"{name}.json").exists()
+    assert [each["arm"] for each in comparison["peakiness"]] == ["mle", *ARMS]
     report = (project / "out/comparison/report.md").read_text()
     said = (project / "said").read_text()
     for name in ["mle", *POLICIES, *CONTROLS]:
@@ -162,6 +165,7 @@ def test_the_divergence_starts_at_zero_and_history_is_kept(project: Path) -> Non
         rows = list(csv.DictReader(file))
     assert next(iter(rows[0])) == "update"
     assert {"validation_reward", "kl", "entropy", "length", "reward"} <= rows[0].keys()
+    assert {"validation_length", "validation_chrf", "validation_rougeL"} <= rows[0].keys()
     assert [row["update"] for row in rows] == ["0", "1", "2", "3", "4"]
     # The first update's candidates are scored by two policies that are still the same.
     assert float(rows[1]["kl"]) == 0.0

@@ -2,7 +2,8 @@
 
 ::
 
-    evaluation.json    every score, interval and signature; the settings behind each metric
+    evaluation.json    every score, interval and signature; the settings behind each metric;
+                       how sure the policy is of the references' tokens
     statistics.npz     "<strategy>/<metric>/statistics" [N, D], for resampling without the texts,
                        and "<strategy>/<metric>/values" [N], the score of each output by itself
     outputs.jsonl      one example a line: id, source, references, the output of each strategy
@@ -22,6 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 from goa.errors import DataError
 from goa.evaluation.bootstrap import Bootstrap
 from goa.evaluation.measure import Evaluation, Measurement, Part
+from goa.evaluation.peakiness import Peakiness
 from goa.evaluators.contract import Evaluator, FloatArray, Metric
 from goa.evaluators.table import MetricSettings, build_metric
 from goa.records import Example
@@ -46,6 +48,8 @@ class PolicyEvaluation:
     """By strategy: [N] texts."""
     evaluations: Mapping[str, Evaluation]
     """By strategy."""
+    peakiness: Peakiness | None = None
+    """Over the first reference of each example; None where it was not measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +61,7 @@ class _Numbers:
     bootstrap: Bootstrap
     metrics: Mapping[str, MetricSettings]
     strategies: Mapping[str, Mapping[str, Measurement]]
+    peakiness: Peakiness | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +100,7 @@ def save_evaluation(folder: Path, evaluation: PolicyEvaluation) -> None:
         bootstrap=evaluation.bootstrap,
         metrics=evaluation.metrics,
         strategies={name: found.measurements for name, found in evaluation.evaluations.items()},
+        peakiness=evaluation.peakiness,
     )
     (folder / "evaluation.json").write_bytes(_NUMBERS.dump_json(numbers, indent=2) + b"\n")
     arrays = {
@@ -140,6 +146,7 @@ def load_evaluation(folder: Path) -> PolicyEvaluation:
             )
             for strategy, measurements in numbers.strategies.items()
         },
+        peakiness=numbers.peakiness,
     )
 
 

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from goa.errors import PolicyError, excerpt
 from goa.policies.output_head import read_head
-from goa.policies.projection import Said, project, read_off
+from goa.policies.projection import Said, distributions, project, read_off
 from goa.policies.sharding import Shards
 from goa.policies.tokens import Targets, Tokens, TokenScores, WantedEntropy, first_alike
 from goa.policies.writing import Writing
@@ -246,6 +246,28 @@ class Policy(ABC):
             chosen = logits.gather(-1, ids.unsqueeze(-1))
             ranks[row] = (logits > chosen).sum(dim=-1) + 1
         return ranks.masked_fill(~mask, 0)
+
+    @torch.no_grad()
+    def distributions(self, sources: Tokens, targets: Targets) -> Iterator[tuple[Tensor, Tensor]]:
+        """Give what each token of targets is chosen from, by teacher forcing, some at a time.
+
+        Each part is log-probabilities over the vocabulary, [n, V] in float32 at least, and the
+        tokens given in their places, [n]; candidate by candidate. No more is held than a few rows
+        or, of models whose last layer is not known, one candidate's.
+        """
+        head = read_head(self.model, self.product_dtype) if self.shards is None else None
+        if head is None:
+            for row, source in enumerate(targets.sources.tolist()):
+                ids, mask = targets.ids[row : row + 1], targets.mask[row : row + 1]
+                alone = Targets(ids=ids, mask=mask, sources=torch.zeros_like(ids[:, 0]))
+                logits, _ = self._logits(sources[source : source + 1], alone, states=False)
+                yield logits[mask].log_softmax(dim=-1), ids[mask]
+            return
+        with self.arithmetic():
+            states = self._states(sources, targets)
+        tokens = targets.ids[targets.mask]
+        for rows, log_probs in distributions(states, head):
+            yield log_probs, tokens[rows]
 
     @abstractmethod
     def start(self, sources: Tokens, num_candidates: int) -> Writing:

@@ -67,6 +67,17 @@ def read_off(logits: Tensor, tokens: Tensor, entropy: WantedEntropy) -> Said:
     )
 
 
+@torch.no_grad()
+def distributions(states: Tensor, head: Head) -> Iterator[tuple[slice, Tensor]]:
+    """Give log-probabilities over the vocabulary, [n, V], of a few rows of states [N, d] at a time.
+
+    They are in float32 at least, and the caller may change them.
+    """
+    logits_of = _Logits(states * head.scale, head.weight, head.bias, head.dtype)
+    for rows in logits_of.chunks():
+        yield rows, logits_of.less(rows).log_softmax(dim=-1)
+
+
 def _mean_logits(states: Tensor, head: Head) -> Tensor:
     """Average logits over the vocabulary: the mean of the weights does it."""
     means = states @ head.weight.mean(dim=0).to(states.dtype)

@@ -6,6 +6,7 @@ from types import MappingProxyType
 import numpy as np
 
 from goa.errors import SettingsError
+from goa.evaluation.alarms import GuardAlarm
 from goa.evaluation.bootstrap import Bootstrap
 from goa.evaluation.measure import as_number
 from goa.evaluation.significance import Significance, in_pairs
@@ -17,6 +18,7 @@ from goa.report.comparison import Cell, ComparedArm, Comparison, Measure
 from goa.report.entrants import Entrant, check_alike
 from goa.report.exhibits import choose_exhibits
 from goa.report.field import Field
+from goa.report.peakiness import peakiness_by_arm
 from goa.report.settings import CompareSettings
 from goa.report.verdict import decide
 
@@ -26,14 +28,16 @@ def compare(
     settings: CompareSettings,
     seed: int,
     seconds: Seconds = MappingProxyType({}),
+    alarms: Sequence[GuardAlarm] = (),
 ) -> Comparison:
     """Compare arms; the first one is the baseline of every test.
 
     Args:
         entrants: arms with their evaluations.
         settings: how they are tested, and what is shown.
-        seed: of the resamples, and of what is shown.
+        seed: of the resamples, and of the examples drawn by lot.
         seconds: what decoding a sentence takes, by policy and strategy, as far as it is known.
+        alarms: what training said of its guards.
 
     Raises:
         DataError: the policies were not evaluated on the same examples in the same ways.
@@ -82,8 +86,8 @@ def compare(
         cells=cells,
         attributions=attributions,
         bar=bar,
-        peakiness=(),
-        alarms=(),
+        peakiness=peakiness_by_arm(entrants),
+        alarms=tuple(alarms),
         verdict=verdict,
         exhibits=choose_exhibits(entrants, verdict, settings.num_examples, seed),
         num_examples=len(baseline.examples),

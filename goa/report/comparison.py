@@ -8,9 +8,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from goa.arms import Control
 from goa.errors import DataError
+from goa.evaluation.alarms import GuardAlarm
 from goa.evaluation.significance import TestName
 from goa.report.change import Change
-from goa.report.evidence import ArmPeakiness, Attribution, Bar, GuardAlarm
+from goa.report.evidence import ArmPeakiness, Attribution, Bar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What a gain is held against: controls, decoding without training, guards, peakiness."""
+"""What a gain is held against: controls, decoding without training, peakiness."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -78,38 +78,3 @@ class ArmPeakiness:
 
     arm: str
     peakiness: Peakiness
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Divergent:
-    """An output before and after a guard began to fall."""
-
-    source: str
-    reference: str
-    before: str
-    after: str
-    score_before: float
-    """The guard's, of this one output."""
-    score_after: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuardAlarm:
-    """A guard that fell on the validation split while the reward rose."""
-
-    policy: str
-    guard: str
-    began: int
-    """Update of the first look from which on the guard stayed significantly worse."""
-    reward_before: float
-    """Validation reward at the start."""
-    reward_after: float
-    """Validation reward at the last look."""
-    guard_before: float
-    """The guard at the start."""
-    guard_after: float
-    """The guard at the last look."""
-    chosen: int
-    """Update of the policy that was kept."""
-    examples: tuple[Divergent, ...]
-    """Outputs that lost most by the guard."""

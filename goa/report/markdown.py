@@ -1,26 +1,24 @@
 """The comparison as a page of Markdown."""
 
-import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from goa.evaluation.significance import TestName
 from goa.report.comparison import Cell, Comparison, Exhibit
 from goa.report.evidence import Attribution, BarPoint
+from goa.report.expenses import show_costs
+from goa.report.markup import plain, table
 from goa.report.numbers import (
     MISSING,
     label,
     mark,
-    say_bytes,
     say_delta,
-    say_duration,
     say_interval,
-    say_joules,
     say_p_value,
     say_score,
     say_seconds,
     say_tests,
 )
+from goa.report.side_effects import show_guards, show_peakiness
 from goa.tracking.cost import Cost
 
 TESTS: Mapping[TestName, str] = {
@@ -51,14 +49,16 @@ def render_markdown(
     """
     blocks = [
         "# Comparison of arms",
-        f"**{_plain(comparison.verdict.sentence)}**",
+        f"**{plain(comparison.verdict.sentence)}**",
         *_facts(comparison),
         _reading(comparison),
         *(block for name in comparison.strategies for block in _strategy(comparison, name)),
         *_bar(comparison),
+        *show_peakiness(comparison),
+        *show_guards(comparison),
         *_pictures(pictures),
         *_exhibits(comparison),
-        *_costs(costs),
+        *show_costs(costs),
         *_method(comparison),
     ]
     return "\n\n".join(blocks) + "\n"
@@ -66,8 +66,8 @@ def render_markdown(
 
 def _facts(comparison: Comparison) -> Iterator[str]:
     if comparison.verdict.facts:
-        rows = [[fact.name, _plain(fact.text)] for fact in comparison.verdict.facts]
-        yield _table(["", "evidence"], rows)
+        rows = [[fact.name, plain(fact.text)] for fact in comparison.verdict.facts]
+        yield table(["", "evidence"], rows)
 
 
 def _reading(comparison: Comparison) -> str:
@@ -103,7 +103,7 @@ def _attributions(comparison: Comparison, strategy: str) -> Iterator[str]:
     yield f"### What is left of the gains, decoded by {strategy}"
     labels = {measure.name: label(measure) for measure in comparison.measures}
     header = ["measured by", "arm", "gain", "best control", "its gain", "left"]
-    yield _table(header, [_left_row(each, labels[each.metric]) for each in found])
+    yield table(header, [_left_row(each, labels[each.metric]) for each in found])
     yield (
         "Left is the arm less its best control by that measure, in pairs of equal seed; p-values "
         "are corrected (Holm) for the arms that have controls, by measure and strategy."
@@ -128,9 +128,9 @@ def _bar(comparison: Comparison) -> Iterator[str]:
     if bar is None:
         return
     yield "## Against decoding alone"
-    yield _plain(bar.sentence)
+    yield plain(bar.sentence)
     header = ["arm", "decoded by", "seconds a sentence", bar.metric]
-    yield _table(header, [_bar_row(point, point == bar.trained) for point in bar.points])
+    yield table(header, [_bar_row(point, point == bar.trained) for point in bar.points])
     yield (
         f"Ways of decoding that {comparison.baseline} alone has may take as long as they like; "
         "none sees a reference of the test set. **Bold**: the best that training reaches. Its "
@@ -153,7 +153,7 @@ def _matrix(
         + [show(comparison.cell(strategy, measure.name, arm)) for arm in arms]
         for measure in comparison.measures
     ]
-    return _table(["measured by", *arms], rows)
+    return table(["measured by", *arms], rows)
 
 
 def _score_cell(cell: Cell) -> str:
@@ -188,7 +188,7 @@ def _exhibits(comparison: Comparison) -> Iterator[str]:
         "being large and are not typical."
     )
     for exhibit in comparison.exhibits:
-        yield f"### {_plain(exhibit.id)}: {exhibit.reason}"
+        yield f"### {plain(exhibit.id)}: {exhibit.reason}"
         yield _exhibit(exhibit)
 
 
@@ -199,57 +199,7 @@ def _exhibit(exhibit: Exhibit) -> str:
         [f"**{arm}**", say_score(exhibit.scores[arm]), text]
         for arm, text in exhibit.outputs.items()
     ]
-    return _table(["", "score", "text"], [[who, score, _plain(text)] for who, score, text in rows])
-
-
-def _costs(costs: Sequence[Cost]) -> Iterator[str]:
-    if not costs:
-        return
-    yield "## What it cost"
-    gpu = any(cost.peak_gpu_memory is not None for cost in costs)
-    header = ["stage", "time", "memory", *(["GPU memory"] if gpu else []), "energy", "tokens/s"]
-    rows = [_cost_row(f"`{cost.stage}`", [cost], gpu=gpu) for cost in costs]
-    yield _table(header, [*rows, _cost_row("**together**", costs, gpu=gpu)])
-    machines = Counter(cost.machine for cost in costs)
-    yield "\n".join(
-        f"- {line}"
-        for line in (
-            "Time: what stages took one by one, tries that were killed included; stages that came "
-            "out of DVC's cache cost this when their outputs were made.",
-            "Memory and GPU memory: at the highest, of the stage's first process and those that it "
-            "scores in.",
-            "Energy: what the counters of the whole machine ran on by, whatever ran beside; "
-            f"{MISSING} where none can be read.",
-            "tokens/s: of each kind of work alone, such as decoding by one strategy; training "
-            "without looks at the validation split.",
-            f"On: {', '.join(_machine(name, count) for name, count in machines.items())}.",
-        )
-    )
-
-
-def _cost_row(name: str, costs: Sequence[Cost], *, gpu: bool) -> list[str]:
-    on_gpu = [cost.peak_gpu_memory for cost in costs if cost.peak_gpu_memory is not None]
-    energies = [cost.energy for cost in costs if cost.energy is not None]
-    return [
-        name,
-        say_duration(sum(cost.seconds for cost in costs)),
-        say_bytes(max(cost.peak_memory for cost in costs)),
-        *([say_bytes(max(on_gpu, default=None))] if gpu else []),
-        say_joules(sum(energies) if len(energies) == len(costs) else None),
-        _speeds(costs[0]) if len(costs) == 1 else "",
-    ]
-
-
-def _speeds(cost: Cost) -> str:
-    return ", ".join(
-        f"{_plain(name)} {work.tokens / work.seconds:,.0f}"
-        for name, work in cost.work.items()
-        if work.seconds > 0
-    )
-
-
-def _machine(name: str, num_stages: int) -> str:
-    return f"{_plain(name)} ({num_stages} stage{'s' * (num_stages != 1)})"
+    return table(["", "score", "text"], [[who, score, plain(text)] for who, score, text in rows])
 
 
 def _method(comparison: Comparison) -> Iterator[str]:
@@ -289,21 +239,3 @@ def _seeds(comparison: Comparison) -> str:
         "means over them. A change is marked only where two tests both say so, corrected: the "
         "paired test over test examples, of the means, and Student's t over the runs (two-sided)."
     )
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Lay out a table that reads well unrendered too; the last column is not padded."""
-    widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
-    widths[-1] = 0
-    rule = ["-" * max(3, width) for width in widths]
-    lines = [
-        " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        for row in (header, rule, *rows)
-    ]
-    return "\n".join(f"| {line} |" for line in lines)
-
-
-def _plain(text: str) -> str:
-    """Keep a text from being read as Markdown, on one line."""
-    line = " ".join(text.split())
-    return re.sub(r"([\\`*_\[<>|~$&#])", r"\\\1", line) if line else "*(empty)*"

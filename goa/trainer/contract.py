@@ -22,6 +22,25 @@ class Validation:
     """What the best policy is chosen by; higher is better."""
     values: Mapping[str, float]
     """What to record, by name."""
+    outputs: tuple[str, ...] = ()
+    """What was written for all sources of the look, where anything was."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guarded:
+    """What guards say of one look."""
+
+    values: Mapping[str, float]
+    """What to record, by name."""
+    worse: Mapping[str, str]
+    """How far each guard that is significantly worse than at the start has fallen, in words."""
+
+
+class Guarding(Protocol):
+    """Guards of a run: metrics that must not become worse than at its start."""
+
+    def look(self, outputs: Sequence[str], first: Sequence[str]) -> Guarded:
+        """Measure the outputs of a look, and hold them against those of the first one."""
 
 
 class Watcher(Protocol):
@@ -118,6 +137,13 @@ class TrainingState:
     seconds: float = field(default=0.0, compare=False)
     """Wall time of the rounds, without looks at the validation split; measured, so equal runs
     differ in it."""
+    worse_since: dict[str, int] = field(default_factory=dict)
+    """Guards that are significantly worse than at the start, each with the update of the look from
+    which on it has been so."""
+    first_outputs: list[str] = field(default_factory=list)
+    """What was written at the first look of all, where there are guards."""
+    last_outputs: list[str] = field(default_factory=list)
+    """What was written at the last one."""
     rows: list[dict[str, float]] = field(default_factory=list)
     """What was recorded, one mapping a look, ``update`` first."""
 

@@ -10,7 +10,7 @@ from goa.arms import Control
 from goa.data.noise import SourceNoiseSettings
 from goa.decoding.settings import GenerateSettings, SampleSettings, StrategySettings
 from goa.errors import SettingsError
-from goa.evaluators.table import EvaluatorSettings
+from goa.evaluators.table import EvaluatorName, EvaluatorSettings
 from goa.objectives.contract import Need
 from goa.objectives.credit import CreditSettings, UniformCreditSettings
 from goa.objectives.head import HeadSettings
@@ -25,7 +25,12 @@ from goa.trainer.collapse import CollapseSettings
 from goa.trainer.evolution import EvolutionSettings
 from goa.trainer.misfits import misfit
 from goa.trainer.perturbation import PerturbationSettings
-from goa.trainer.settings import DivergenceSettings, OptimiserSettings, ValidationSettings
+from goa.trainer.settings import (
+    DivergenceSettings,
+    GuardingSettings,
+    OptimiserSettings,
+    ValidationSettings,
+)
 
 LearningSettings = Annotated[ObjectiveSettings | EvolutionSettings, Field(discriminator="kind")]
 SilentSources = Literal["keep", "skip", "resample"]
@@ -95,6 +100,11 @@ class FinetuneSettings(Settings):
     """Train low-rank adapters alone; none named means all weights."""
     optimiser: OptimiserSettings = OptimiserSettings(learning_rate=1e-4)
     validation: ValidationSettings = ValidationSettings(every=20)
+    guards: dict[EvaluatorName, EvaluatorSettings] = Field(default_factory=dict)
+    """Metrics, by name, that must not become significantly worse on the validation split than they
+    were at the start: a policy of which one is cannot become the best. Nothing is rewarded by
+    them."""
+    guarding: GuardingSettings = GuardingSettings()
     collapse: CollapseSettings | None = CollapseSettings()
     """When the best policy is taken back; null: never."""
     phases: list[PhaseSettings] = Field(default_factory=list)
@@ -145,7 +155,7 @@ class FinetuneSettings(Settings):
         return [self._resolve(place, phase) for place, phase in enumerate(self.phases)]
 
     def _resolve(self, place: int, phase: PhaseSettings) -> "ResolvedPhase":
-        whole = self.model_dump(exclude={"phases"})
+        whole = self.model_dump(exclude={"phases", "guards"})
         named = phase.model_dump(exclude_none=True)
         named.pop("evaluator", None)
         state = named.pop("optimiser_state")
@@ -261,7 +271,7 @@ class ResolvedPhase:
     """A phase with all that fine-tuning's settings say and it leaves out."""
 
     settings: FinetuneSettings
-    """Of this phase alone; it has no phases."""
+    """Of this phase alone; it has no phases, nor guards, which are of all of them."""
     evaluator: EvaluatorSettings | None
     """What it is rewarded by; None: what the policy is named after."""
     carries_optimiser: bool

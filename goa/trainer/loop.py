@@ -13,7 +13,14 @@ from goa.policies.policy import Policy
 from goa.policies.sharding import gathered, is_sharded, own_part, spread_like
 from goa.trainer.anchor import Anchor
 from goa.trainer.collapse import find_collapse
-from goa.trainer.contract import Phase, TrainingState, Watcher
+from goa.trainer.contract import (
+    Guarded,
+    Guarding,
+    Phase,
+    TrainingState,
+    Validation,
+    Watcher,
+)
 from goa.trainer.diagnostics import TEXTS, TOKENS, Totals, add
 from goa.trainer.optimiser import Optimiser, head_parameters
 from goa.trainer.team import Team
@@ -31,6 +38,7 @@ class Trainer:
         phases: Sequence[Callable[[], Phase]],
         anchor: Anchor | None = None,
         team: Team | None = None,
+        guards: Guarding | None = None,
     ) -> None:
         """Set the trainer up.
 
@@ -39,11 +47,13 @@ class Trainer:
             phases: each is made when it begins.
             anchor: whose steered weight is part of the state, where there is one.
             team: the other processes that train the same policy; only the first one writes.
+            guards: what must not become worse than at the start of the first phase.
         """
         self.policy = policy
         self.phases = phases
         self.anchor = anchor
         self.team = team or Team()
+        self.guards = guards
         self.parameters = policy.trained()
 
     def run(self, checkpoints: Checkpoints, watcher: Watcher) -> TrainingState:
@@ -122,14 +132,14 @@ class _Course:
         state, every, start = self.state, self.phase.validation.every, self.state.phase_start
         end = start + len(self.phase.learner)
         if not self._is_under_way:
-            self._look()
+            self._look(watcher)
             watcher.record(state.update, state.rows[-1])
         while state.update < end and not self._is_over():
             self._learn(checkpoints)
             state.update += 1
             watcher.advance(state.update, self.means.note())
             if (state.update - start) % every == 0 or state.update == end:
-                self._look()
+                self._look(watcher)
                 self._watch_for_collapse(watcher)
                 watcher.record(state.update, state.rows[-1])
                 self._save(checkpoints)
@@ -161,17 +171,24 @@ class _Course:
         self.state.tokens += int(totals.get(TOKENS, (0, 0))[0])
         self.state.seconds += time.monotonic() - started
 
-    def _look(self) -> None:
-        """Validate, note it, and keep the weights if they are the best so far."""
+    def _look(self, watcher: Watcher) -> None:
+        """Validate, note it, and keep the weights if they are the best so far.
+
+        The best so far has the highest score of those whose guards are not significantly worse
+        than at the start; a phase's first look, at what the one before chose, is one in any case.
+        """
         state = self.state
         self.policy.model.eval()
         with self.policy.whole():
             seen = self.phase.validate()
         means = self.means.take()
-        state.rows.append({"update": state.update, **means, **seen.values})
+        guarded = self._guard(seen)
+        state.rows.append({"update": state.update, **means, **seen.values, **guarded.values})
+        self._tell(guarded, watcher)
         if state.first_entropy is None:
             state.first_entropy = means.get("entropy")
-        if seen.score > state.best_score:
+        is_better = seen.score > state.best_score and not guarded.worse
+        if is_better or not self._is_under_way:
             state.best_score, state.best_update = seen.score, state.update
             state.looks_since_best = 0
             self.best = {
@@ -180,6 +197,30 @@ class _Course:
         else:
             state.looks_since_best += 1
         self._score = seen.score
+
+    def _guard(self, seen: Validation) -> Guarded:
+        """Measure the guards of a look, if there are any."""
+        state, guards = self.state, self.trainer.guards
+        if guards is None:
+            return Guarded(values={}, worse={})
+        if not state.rows:
+            state.first_outputs = list(seen.outputs)
+        state.last_outputs = list(seen.outputs)
+        return guards.look(seen.outputs, state.first_outputs)
+
+    def _tell(self, guarded: Guarded, watcher: Watcher) -> None:
+        """Note since when guards are worse, and say which have just become so."""
+        state = self.state
+        before, state.worse_since = state.worse_since, {}
+        for name, fall in guarded.worse.items():
+            state.worse_since[name] = before.get(name, state.update)
+            if name not in before:
+                first, now = (row["validation_reward"] for row in (state.rows[0], state.rows[-1]))
+                watcher.say(
+                    f"update {state.update}: guard {name} is significantly worse than at the start "
+                    f"({fall}), while the validation reward went from {first:.4f} to {now:.4f}; "
+                    "until it recovers, no policy counts as the best"
+                )
 
     def _watch_for_collapse(self, watcher: Watcher) -> None:
         """Take the best policy back where this one has collapsed, and go on more slowly."""

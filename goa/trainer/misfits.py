@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from goa.trainer.finetuning import FinetuneSettings
 
+TAKEN = ("reward", "phase_reward", "live_reward", "length", "loss")
+"""What stands in the history with validation_ before it, as guards do."""
+
 
 def misfit(settings: FinetuneSettings) -> str | None:
     """Say what does not fit together; None: everything does."""
-    checks = (_misled, _incomparable, _undivided, _unsearched)
+    checks = (_misled, _incomparable, _undivided, _unsearched, _unguarded)
     return next((problem for check in checks if (problem := check(settings)) is not None), None)
 
 
@@ -72,4 +75,14 @@ def _unsearched(settings: FinetuneSettings) -> str | None:
         )
     if settings.divergence.weight > 0.0 and settings.divergence.where == "loss":
         return "evolution has no loss; take divergence.where: reward"
+    return None
+
+
+def _unguarded(settings: FinetuneSettings) -> str | None:
+    """Say what is wrong with a guard."""
+    for name, guard in settings.guards.items():
+        if name in TAKEN:
+            return f"guards.{name}: validation_{name} names something else; choose another name"
+        if "chance" in guard.hangs_on:
+            return f"guards.{name}: draws at random, so that a fall may be luck; take another"
     return None

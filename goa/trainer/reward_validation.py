@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 
@@ -65,12 +66,14 @@ class RewardValidation:
         """
         num_evaluators = len(self.evaluators)
         totals, length = np.zeros(2 * num_evaluators), 0
+        outputs: list[list[str]] = []
         scoring: list[Callable[[], Rewards]] = []
         for examples in batches(self.corpus, self.num_sources, self.team):
             sources = self.policy.tokenize_sources([example.source for example in examples])
             keys = [example.id for example in examples]
             written = generate(self.policy, sources, self.strategy, 0, keys)
             length += int(written.mask.sum())
+            outputs.append([text for (text,) in written.texts])
             # What was written before has been scored meanwhile.
             totals += _totals(scoring)
             scoring = [
@@ -89,7 +92,15 @@ class RewardValidation:
             for name, total, count in zip(self.evaluators, sums, counts, strict=False)
         }
         values = means | {"validation_length": whole_length / self.num_sources}
-        return Validation(score=list(means.values())[-1], values=values)
+        return Validation(
+            score=list(means.values())[-1], values=values, outputs=self._in_order(outputs)
+        )
+
+    def _in_order(self, own: Sequence[Sequence[str]]) -> tuple[str, ...]:
+        """Join the batches of all processes, in the order of the sources."""
+        shares = self.team.gather([own])
+        turns = zip_longest(*shares, fillvalue=())  # each process takes every size-th batch
+        return tuple(text for turn in turns for batch in turn for text in batch)
 
 
 def _totals(scoring: Sequence[Callable[[], Rewards]]) -> FloatArray:

@@ -59,6 +59,15 @@ class ValidationSettings(Settings):
     """Stop after this many looks without a better one; none named means never."""
 
 
+class GuardingSettings(Settings):
+    """When a guard counts as worse than at the start."""
+
+    significance: float = Field(0.05, gt=0.0, lt=1.0)
+    """Where the p-value of its fall, by the paired bootstrap, is below this."""
+    resamples: int = Field(1000, ge=1, le=1_000_000)
+    """Bootstrap resamples of the validation sources behind each p-value."""
+
+
 class PretrainSettings(Settings):
     """Maximum likelihood on the training references."""
 

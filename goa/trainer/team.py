@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from goa.policies.sharding import is_sharded
+
+Value = TypeVar("Value")
 
 
 class Team:
@@ -69,6 +71,14 @@ class Team:
         from accelerate.utils import gather  # noqa: PLC0415 - teams of one do without
 
         return int(gather(torch.tensor([number], device=self._state.device)).max())
+
+    def gather(self, values: Sequence[Value]) -> list[Value]:
+        """Join lists, process by process; every process gets the whole."""
+        if self.size == 1:
+            return list(values)
+        from accelerate.utils import gather_object  # noqa: PLC0415 - teams of one do without
+
+        return list(gather_object(list(values)))
 
     def wait(self) -> None:
         """Wait until all processes have come as far as this."""

@@ -1,12 +1,14 @@
 """Stage compare: from evaluations and histories to a report."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
 from goa.errors import DataError
+from goa.evaluation.alarms import Divergent, GuardAlarm, save_alarms
 from goa.evaluation.bootstrap import Bootstrap
 from goa.evaluation.measure import evaluate
 from goa.evaluation.storage import PolicyEvaluation, save_evaluation
@@ -26,6 +28,26 @@ REFERENCE = "one two three four five six seven eight nine ten"
 EXAMPLES = tuple(
     Example(id=f"test-{place}", source="Quelle", references=(REFERENCE,)) for place in range(30)
 )
+ALARM = GuardAlarm(
+    policy="rule-2",
+    guard="chrf",
+    began=20,
+    reward_before=0.3,
+    reward_after=0.6,
+    guard_before=0.5,
+    guard_after=0.25,
+    chosen=10,
+    examples=(
+        Divergent(
+            source="Quelle",
+            reference=REFERENCE,
+            before="one two | three",
+            after="good good good",
+            score_before=0.4,
+            score_after=0.1,
+        ),
+    ),
+)
 METRICS = {"rouge": RougeSettings(kind="rouge", variant="rouge1")}
 
 
@@ -44,7 +66,9 @@ def write_policy(name: str, num_right: int) -> None:
         evaluations={"greedy": evaluate(pair_samples(EXAMPLES, texts), metrics, bootstrap)},
     )
     save_evaluation(Path("out/evaluations") / name, evaluation)
-    Path("out/history").mkdir(parents=True, exist_ok=True)
+    for folder in ("out/history", "out/guards"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    save_alarms(Path(f"out/guards/{name}.json"), [replace(ALARM, policy=name)] * (name == "rule-2"))
     Path(f"out/history/{name}.csv").write_text("update,reward\n1,0.2\n2,0.3\n", encoding="utf-8")
     evaluating = evaluating_stage(name)
     write_cost(evaluating)
@@ -109,6 +133,15 @@ def test_policies_that_are_no_longer_named_are_not_compared(stage: Stage) -> Non
     assert "former" not in load_comparison(Path("out/comparison/comparison.json")).names
 
 
+def test_alarms_of_all_policies_are_shown(stage: Stage) -> None:
+    compare_policies(stage)
+    assert load_comparison(Path("out/comparison/comparison.json")).alarms == (ALARM,)
+    page = Path("out/comparison/report.md").read_text(encoding="utf-8")
+    assert "### ⚑ rule-2: chrf fell from update 20 on" in page
+    assert "Validation reward 30.00 → 60.00, `chrf` 50.00 → 25.00" in page
+    assert r"one two \| three" in page
+
+
 def test_dvc_sees_the_winner(stage: Stage) -> None:
     compare_policies(stage)
     summary = json.loads(Path("metrics/compare.json").read_text(encoding="utf-8"))
@@ -155,4 +188,10 @@ def test_the_report_says_what_every_stage_cost(stage: Stage) -> None:
 def test_a_missing_cost_is_named(stage: Stage) -> None:
     cost_path("score@rule").unlink()
     with pytest.raises(DataError, match=r"out/costs/score@rule\.json"):
+        compare_policies(stage)
+
+
+def test_missing_alarms_are_named(stage: Stage) -> None:
+    Path("out/guards/rule-1.json").unlink()
+    with pytest.raises(DataError, match="out/guards/rule-1.json: .* train 'rule-1' first"):
         compare_policies(stage)

@@ -14,6 +14,7 @@ from goa.decoding.generation import generate
 from goa.decoding.settings import GreedySettings, SampleSettings
 from goa.errors import EvaluatorError, PolicyError, SettingsError
 from goa.evaluation.storage import load_evaluation
+from goa.evaluation.teacher_forcing import measure_peakiness
 from goa.evaluators.contract import pair_samples
 from goa.evaluators.discriminator import EnergySettings
 from goa.policies.policy import Policy
@@ -103,7 +104,7 @@ def test_noised_sources_are_written_and_measured_besides(stage: Stage, policy: P
     greedy = GreedySettings(kind="greedy", max_tokens=6)
     assert list(evaluation.outputs["greedy_noised"]) == decode(policy, spoilt, greedy, 7)
     summary = json.loads(Path("metrics/evaluate/mle.json").read_text(encoding="utf-8"))
-    assert list(summary) == ["num_examples", *ways]
+    assert list(summary) == ["num_examples", "peakiness", *ways]
 
 
 def test_ways_of_the_baseline_s_own_are_written_for_it_alone(stage: Stage) -> None:
@@ -151,9 +152,20 @@ def test_dvc_sees_strategy_metric_score(stage: Stage) -> None:
     summary = json.loads(Path("metrics/evaluate/mle.json").read_text(encoding="utf-8"))
     found = load_evaluation(Path("out/evaluations/mle")).evaluations["greedy"].measurements
 
-    assert list(summary) == ["num_examples", "greedy", "sample"]
+    assert list(summary) == ["num_examples", "peakiness", "greedy", "sample"]
     assert summary["num_examples"] == 3
     assert summary["greedy"]["bleu"] == pytest.approx(found["bleu"].score, abs=1e-6)
+
+
+def test_how_sure_the_policy_is_of_the_references_is_measured(stage: Stage, policy: Policy) -> None:
+    evaluate_policy(stage, "mle")
+    found = load_evaluation(Path("out/evaluations/mle")).peakiness
+    summary = json.loads(Path("metrics/evaluate/mle.json").read_text(encoding="utf-8"))
+
+    assert found is not None
+    assert found == measure_peakiness(policy, EXAMPLES, 2)
+    assert summary["peakiness"]["entropy"] == pytest.approx(found.entropy, abs=1e-6)
+    assert summary["peakiness"]["rank_shares"] == pytest.approx(found.rank_shares, abs=1e-6)
 
 
 def test_evaluating_twice_writes_the_same_files(stage: Stage) -> None:
@@ -178,12 +190,12 @@ def test_outputs_are_the_first_candidates_drawn_with_the_run_s_seed(
     assert outputs["sample"] == tuple(first for first, _ in candidates.texts)
 
 
-def test_progress_is_told_for_each_strategy(stage: Stage) -> None:
+def test_progress_is_told_for_each_strategy_and_for_the_references(stage: Stage) -> None:
     evaluate_policy(stage, "mle")
     records = read_spool(Path(".goa/spool/evaluate_mle/x.jsonl"))
 
     finished = [record for record in records if record.get("done") == record.get("total") == 3]
-    assert len(finished) == 2
+    assert len(finished) == 3
 
 
 def test_the_size_of_a_batch_changes_no_output(policy: Policy) -> None:

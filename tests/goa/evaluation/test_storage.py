@@ -10,6 +10,7 @@ import pytest
 from goa.errors import DataError
 from goa.evaluation.bootstrap import Bootstrap
 from goa.evaluation.measure import evaluate
+from goa.evaluation.peakiness import RANKS, Peakiness
 from goa.evaluation.storage import (
     PolicyEvaluation,
     load_evaluation,
@@ -49,6 +50,13 @@ def evaluation() -> PolicyEvaluation:
             name: evaluate(pair_samples(examples, texts), metrics, bootstrap)
             for name, texts in outputs.items()
         },
+        peakiness=Peakiness(
+            entropy=1.5,
+            top_1_mass=0.25,
+            top_10_mass=0.75,
+            reference_probability=0.1,
+            rank_shares=dict.fromkeys(RANKS, 1 / 6),
+        ),
     )
 
 
@@ -62,6 +70,7 @@ def test_an_evaluation_comes_back_as_it_was(tmp_path: Path, evaluation: PolicyEv
         back.metrics,
     )
     assert back.metrics == evaluation.metrics
+    assert back.peakiness == evaluation.peakiness
     assert (back.examples, back.outputs) == (evaluation.examples, evaluation.outputs)
     for strategy, found in evaluation.evaluations.items():
         assert back.evaluations[strategy].measurements == found.measurements

@@ -7,10 +7,10 @@ from goa.report.numbers import (
     label,
     say_bytes,
     say_delta,
+    say_duration,
     say_joules,
     say_p_value,
     say_score,
-    say_duration,
 )
 
 

@@ -14,7 +14,7 @@ from goa.data.corpus import Corpus
 from goa.data.noise import SourceNoiseSettings
 from goa.data.pool import Candidate, Reward, write_pool, write_rewards
 from goa.decoding.generation import generate
-from goa.decoding.settings import SampleSettings
+from goa.decoding.settings import GreedySettings, SampleSettings
 from goa.errors import DataError, EvaluatorError
 from goa.evaluators.contract import Evaluator
 from goa.evaluators.learning import LearningEvaluator
@@ -431,6 +431,18 @@ def test_a_round_without_any_reward_is_an_error(policy: Policy) -> None:
     writer = CandidateWriter(policy, Choosy(refused), STRATEGY, RolloutNeeds(drops=True))
     with pytest.raises(EvaluatorError, match="length: not one of 4 sources"):
         writer.write(EXAMPLES[:4], 5)
+
+
+def test_validation_gives_what_was_written_in_the_order_of_the_sources(
+    policy: Policy, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strategy = GreedySettings(kind="greedy", max_tokens=6)
+    sources = policy.tokenize_sources([example.source for example in EXAMPLES[:5]])
+    expected = generate(policy, sources, strategy, 0, [example.id for example in EXAMPLES[:5]])
+    monkeypatch.setattr("goa.trainer.validation.SOURCES_PER_BATCH", 2)
+    look = Look(num_sources=5, max_tokens=6)
+    seen = RewardValidation(policy, {"validation_reward": LengthEvaluator()}, corpus, look)()
+    assert seen.outputs == tuple(text for (text,) in expected.texts)
 
 
 def test_where_told_outputs_without_reward_are_left_out_of_validation(

@@ -16,6 +16,7 @@ import torch
 
 from goa.checkpoints import Checkpoints
 from goa.data.corpus import Corpus
+from goa.evaluation.bootstrap import Bootstrap
 from goa.evaluators.contract import Evaluator
 from goa.objectives.likelihood import Likelihood, LikelihoodSettings
 from goa.policies.adapter import add_adapter
@@ -29,9 +30,11 @@ from goa.records import Example, Sample, Scores
 from goa.rollouts.candidates import CandidateWriter, RolloutNeeds
 from goa.rollouts.pooled import PoolStart
 from goa.rollouts.references import ReferencePlan, ReferenceRounds
+from goa.trainer import validation
 from goa.trainer.anchor import Anchor
 from goa.trainer.contract import Phase, TrainingState, Validation
 from goa.trainer.finetuning import FinetuneSettings
+from goa.trainer.guards import Guards
 from goa.trainer.loop import Trainer
 from goa.trainer.phases import Materials, make_phases
 from goa.trainer.settings import OptimiserSettings, ValidationSettings
@@ -144,7 +147,9 @@ def finetuning(
         team=team,
     )
     phases = [lambda make=make: rising(make()) for make in make_phases(settings, materials)]
-    return Trainer(policy, phases, anchor, team)
+    # Nothing is as significant as that: they measure, and hold nothing back.
+    guards = Guards([Long()], EXAMPLES, Bootstrap(seed=1, resamples=99), 1e-6)
+    return Trainer(policy, phases, anchor, team, guards)
 
 
 def rising(phase: Phase) -> Phase:
@@ -163,6 +168,7 @@ def main() -> None:
     team = join_team(device, size)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    validation.SOURCES_PER_BATCH = 5  # of 12: the second process has the one in the middle
     folder = out.with_suffix("")
     folder.mkdir()
     corpus = write_corpus(folder / "train.arrow", EXAMPLES)
@@ -179,6 +185,7 @@ def main() -> None:
         "weights": flat(trainer),
         "start": start,
         "rows": state.rows,
+        "outputs": [state.first_outputs, state.last_outputs],
         "saved": saved,
         "threads": threads,
     }

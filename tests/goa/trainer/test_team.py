@@ -26,6 +26,7 @@ NUMBERS = (
     "validation_loss",
     "validation_reward",
     "validation_length",
+    "validation_long",
 )
 BOUND = 1e-6
 """Sums over two processes are added up in another order; candidates' log-probs are float32."""
@@ -113,6 +114,7 @@ def check(alone: dict[str, Any], first: dict[str, Any], second: dict[str, Any]) 
     """Check that two processes end as one does."""
     assert first["weights"] == second["weights"]  # to the last bit: they never drift apart
     assert first["rows"] == second["rows"]
+    assert first["outputs"] == second["outputs"] == alone["outputs"]
     assert (
         max(
             abs(weight - moved)
