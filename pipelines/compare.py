@@ -9,9 +9,11 @@ from goa.evaluators.table import EvaluatorName, EvaluatorSettings
 from goa.report.comparing import compare
 from goa.report.entrants import group_by_arm
 from goa.report.history import read_history
+from goa.report.materials import ReportMaterials
 from goa.report.report import summarize, write_report
 from goa.report.settings import CompareSettings
 from goa.settings import read_sections
+from pipelines.recipe import make_recipe
 from pipelines.stage import PARAMS, Stage, open_stage
 
 
@@ -37,11 +39,18 @@ def compare_policies(stage: Stage) -> None:
         for name in [BASELINE, *trained]:
             evaluations.append(load_evaluation(Path("out/evaluations") / name))
             task.advance(note=name)
-        comparison = compare(group_by_arm(evaluations), params.compare, params.seed)
+        entrants = group_by_arm(evaluations)
+        comparison = compare(entrants, params.compare, params.seed)
         task.advance()
     histories = [read_history(Path("out/history") / f"{name}.csv") for name in trained]
+    materials = ReportMaterials(
+        comparison=comparison,
+        entrants=entrants,
+        histories=histories,
+        recipe=make_recipe(PARAMS, stage.made_of),
+    )
     with stage.output(Path("out/comparison")) as folder:
-        write_report(folder, comparison, histories)
+        write_report(folder, materials)
     stage.metrics(Path("metrics/compare.json"), summarize(comparison))
 
 
