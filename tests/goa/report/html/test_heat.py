@@ -1,5 +1,6 @@
 """How strongly a cell of the matrix is coloured."""
 
+from dataclasses import replace
 from math import log1p
 
 import pytest
@@ -27,6 +28,10 @@ def test_the_largest_change_is_warmest_and_others_go_by_the_logarithm(
 def test_what_has_no_better_or_worse_and_the_baseline_are_not_coloured(
     comparison: Comparison,
 ) -> None:
-    heat = heat_of(comparison, "greedy")
-    assert heat(comparison.cell("greedy", "length_ratio", "rouge")) == 0
-    assert heat(comparison.cell("greedy", "rouge1", "mle")) == 0
+    measures = tuple(
+        replace(each, higher_is_better=each.name != "rouge1") for each in comparison.measures
+    )
+    heat = heat_of(replace(comparison, measures=measures), "greedy")
+    assert heat(comparison.cell("greedy", "rouge1", "rouge")) == 0
+    assert heat(comparison.cell("greedy", "rouge", "rouge")) != 0
+    assert heat(comparison.cell("greedy", "rouge", "mle")) == 0

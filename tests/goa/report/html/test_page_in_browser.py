@@ -379,7 +379,7 @@ def test_the_space_key_ticks_a_box(page: Page) -> None:
     page.run("document.getElementById('changed').focus()")
     page.press("Space")
     assert page.run("document.getElementById('changed').checked")
-    assert status(page) != "1 to 20 of 60 examples"
+    assert not status(page).endswith("of 60 examples")
 
 
 def test_a_phone_scrolls_down_and_not_sideways(page: Page) -> None:
