@@ -10,10 +10,12 @@ from goa.evaluators.table import EvaluatorName, EvaluatorSettings
 from goa.report.comparing import compare
 from goa.report.entrants import group_by_arm
 from goa.report.history import read_history
+from goa.report.materials import ReportMaterials
 from goa.report.report import summarize, write_report
 from goa.report.settings import CompareSettings
 from goa.settings import read_sections
 from pipelines.costs import read_costs, seconds_a_sentence, stages_to
+from pipelines.recipe import make_recipe
 from pipelines.stage import PARAMS, Stage, open_stage
 
 
@@ -45,17 +47,20 @@ def compare_policies(stage: Stage) -> None:
         alarms = [
             alarm for name in trained for alarm in load_alarms(Path("out/guards") / f"{name}.json")
         ]
-        comparison = compare(
-            group_by_arm(evaluations),
-            params.compare,
-            params.seed,
-            seconds_a_sentence(costs, names),
-            alarms,
-        )
+        entrants = group_by_arm(evaluations)
+        seconds = seconds_a_sentence(costs, names)
+        comparison = compare(entrants, params.compare, params.seed, seconds, alarms)
         task.advance()
     histories = [read_history(Path("out/history") / f"{name}.csv") for name in trained]
+    materials = ReportMaterials(
+        comparison=comparison,
+        entrants=entrants,
+        histories=histories,
+        costs=costs,
+        recipe=make_recipe(PARAMS, stage.made_of),
+    )
     with stage.output(Path("out/comparison")) as folder:
-        write_report(folder, comparison, histories, costs=costs)
+        write_report(folder, materials)
     stage.metrics(Path("metrics/compare.json"), summarize(comparison))
 
 

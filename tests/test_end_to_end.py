@@ -134,7 +134,7 @@ def test_one_command_ends_with_a_comparison_of_every_policy_by_every_metric(
     for name in ["mle", *POLICIES, *CONTROLS]:
         assert name in report
         assert name in said
-    assert "out/comparison/report.md" in said
+    assert "out/comparison/report.html" in said
 
 
 def test_nothing_is_left_to_do_and_no_half_made_output_lies_about(project: Path) -> None:

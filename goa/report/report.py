@@ -1,16 +1,16 @@
 """The folder that a comparison is written into."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from goa.report.change import Change
 from goa.report.comparison import Comparison, save_comparison
-from goa.report.history import History
+from goa.report.html.page import render_html
 from goa.report.markdown import render_markdown
+from goa.report.materials import ReportMaterials
 from goa.report.pictures import draw_bar, draw_effects, draw_lengths, draw_rewards
-from goa.tracking.cost import Cost
 
 CELL_COLUMNS = ("strategy", "arm", "metric", "score", "spread", "low", "high")
 CHANGE_COLUMNS = {
@@ -26,24 +26,16 @@ CHANGE_COLUMNS = {
 """Columns of matrix.csv, by what they hold of a change."""
 
 
-def write_report(
-    folder: Path,
-    comparison: Comparison,
-    histories: Sequence[History],
-    *,
-    costs: Sequence[Cost] = (),
-) -> None:
-    """Write comparison.json, matrix.csv, report.md and its pictures into a folder.
+def write_report(folder: Path, materials: ReportMaterials) -> None:
+    """Write comparison.json, matrix.csv, report.html, and report.md with its pictures.
 
-    Args:
-        folder: made if it is not there.
-        comparison: what is written.
-        histories: of the fine-tuned policies; without any, there are no pictures.
-        costs: of the stages that led here, in running order.
+    The folder is made if it is not there. Without histories there are no pictures.
     """
+    comparison, histories = materials.comparison, materials.histories
     folder.mkdir(parents=True, exist_ok=True)
     save_comparison(folder / "comparison.json", comparison)
     write_matrix(folder / "matrix.csv", comparison)
+    (folder / "report.html").write_text(render_html(materials), encoding="utf-8")
     pictures: dict[str, str] = {}
     if histories:
         draw_effects(folder / "effect.png", comparison)
@@ -57,7 +49,7 @@ def write_report(
     if comparison.bar and any(point.seconds is not None for point in comparison.bar.points):
         draw_bar(folder / "bar.png", comparison.bar)
         pictures["Quality against time a sentence"] = "bar.png"
-    page = render_markdown(comparison, pictures, costs)
+    page = render_markdown(comparison, pictures, materials.costs)
     (folder / "report.md").write_text(page, encoding="utf-8")
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pipelines.runner import RunOutcome
 
 COMPARISON = Path("out/comparison/comparison.json")
+REPORT = COMPARISON.with_name("report.html")
 
 commands = typer.Typer()
 
@@ -120,6 +121,22 @@ def status(
         Console().print(status_table(found))
 
 
+@commands.command(epilog="Example: [bold]goa report --open[/bold]")
+def report(
+    show: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+) -> None:
+    """Say where the report of the comparison lies: one file, which can be sent to anybody."""
+    import webbrowser
+
+    from goa.errors import PipelineError
+
+    if not REPORT.exists():
+        raise PipelineError(f"{REPORT}: there is no report yet; goa run writes it")
+    typer.echo(REPORT)
+    if show and not webbrowser.open(REPORT.resolve().as_uri()):
+        raise PipelineError(f"no browser could be started; open {REPORT.resolve()} in one")
+
+
 def _run(targets: list[str], slots: int) -> "RunOutcome":
     import asyncio
 
@@ -171,7 +188,7 @@ def _show_results(publish: bool) -> None:
         console.print(verdict_line(comparison))
         if bar := bar_line(comparison):
             console.print(bar)
-        typer.echo(f"report: {COMPARISON.with_name('report.md')}")
+        typer.echo(f"report: {REPORT}, or goa report --open")
     typer.echo("curves: dvc plots show")
     if publish:
         typer.echo(f"runs:   mlflow ui --backend-store-uri {project_store(ROOT).shown}")

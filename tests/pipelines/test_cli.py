@@ -80,7 +80,17 @@ def fakes(here, monkeypatch) -> Fakes:
     return Fakes(monkeypatch)
 
 
-COMMANDS = ["run", "check", "init", "publish", "status", "preflight", "rescore", "generate"]
+COMMANDS = [
+    "run",
+    "check",
+    "init",
+    "publish",
+    "status",
+    "report",
+    "preflight",
+    "rescore",
+    "generate",
+]
 
 
 @pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
@@ -197,7 +207,7 @@ def test_the_comparison_is_shown_where_there_is_one(fakes, tmp_path, monkeypatch
     monkeypatch.setattr("goa.report.terminal.verdict_line", lambda _: "the verdict")
     lines = goa("run").stdout.splitlines()
     assert lines[1:3] == ["the table", "the verdict"]
-    assert "report.md" in lines[3]
+    assert "report.html" in lines[3]
     assert "mlflow ui --backend-store-uri sqlite:///" in lines[-1]
 
 
@@ -260,3 +270,35 @@ def test_the_command_starts_without_its_heavy_parts() -> None:
     code = f"import sys, pipelines.cli; sys.exit(str([x for x in {heavy} if x in sys.modules]))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr.strip() == "[]"
+
+
+def test_the_report_is_shown_in_the_browser(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda address: not shown.append(address))
+    page = tmp_path / "out" / "comparison" / "report.html"
+    page.parent.mkdir(parents=True)
+    page.touch()
+
+    assert goa("report").stdout == "out/comparison/report.html\n"
+    assert shown == []
+    assert goa("report", "--open").exit_code == 0
+    assert shown == [page.as_uri()]
+
+
+def test_a_report_that_is_not_there_is_exit_code_2(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = goa("report", "--open")
+    assert result.exit_code == 2
+    assert "there is no report yet; goa run writes it" in result.stderr
+
+
+def test_a_machine_without_a_browser_is_told_so(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("webbrowser.open", lambda _: False)
+    page = tmp_path / "out" / "comparison" / "report.html"
+    page.parent.mkdir(parents=True)
+    page.touch()
+    result = goa("report", "--open")
+    assert result.exit_code == 2
+    assert "no browser could be started" in result.stderr

@@ -156,8 +156,18 @@ def test_comparing_twice_writes_the_same_files(stage: Stage) -> None:
     before = [path.read_bytes() for path in names]
     compare_policies(stage)
 
-    assert len(names) == 6
+    assert len(names) == 7
     assert [path.read_bytes() for path in names] == before
+
+
+def test_the_page_has_every_example_and_says_how_to_get_it_again(stage: Stage) -> None:
+    compare_policies(replace(stage, made_of={"out/data": "sha256:abc", "goa/arms.py": "sha256:1"}))
+    page = Path("out/comparison/report.html").read_text(encoding="utf-8")
+
+    assert page.count('["test-') == len(EXAMPLES)
+    assert "sha256:abc" in page
+    assert "goa/arms.py" not in page
+    assert "num_examples: 3" in page
 
 
 def test_a_missing_evaluation_is_named_and_leaves_the_old_report(stage: Stage) -> None:

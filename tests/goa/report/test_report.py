@@ -12,6 +12,7 @@ from goa.report.comparing import compare
 from goa.report.comparison import Comparison
 from goa.report.entrants import Entrant
 from goa.report.history import Curve, History
+from goa.report.materials import ReportMaterials
 from goa.report.report import summarize, write_report
 from goa.report.settings import CompareSettings
 
@@ -34,7 +35,8 @@ HISTORIES = [
 
 
 def test_the_page_s_pictures_are_there(tmp_path: Path, comparison: Comparison) -> None:
-    write_report(tmp_path / "comparison", comparison, HISTORIES)
+    materials = ReportMaterials(comparison=comparison, histories=HISTORIES)
+    write_report(tmp_path / "comparison", materials)
     page = (tmp_path / "comparison" / "report.md").read_text(encoding="utf-8")
 
     for name in ("effect.png", "reward.png", "length.png"):
@@ -46,7 +48,7 @@ def test_histories_without_the_curves_still_make_pictures(
     tmp_path: Path, comparison: Comparison
 ) -> None:
     bare = [replace(history, curves={}) for history in HISTORIES]
-    write_report(tmp_path, comparison, bare)
+    write_report(tmp_path, ReportMaterials(comparison=comparison, histories=bare))
 
     assert (tmp_path / "reward.png").read_bytes().startswith(PNG)
     assert (tmp_path / "length.png").read_bytes().startswith(PNG)
@@ -55,17 +57,18 @@ def test_histories_without_the_curves_still_make_pictures(
 def test_the_baseline_alone_has_no_pictures(
     tmp_path: Path, make_comparison: MakeComparison
 ) -> None:
-    write_report(tmp_path, make_comparison(mle=0.5), [])
+    write_report(tmp_path, ReportMaterials(comparison=make_comparison(mle=0.5)))
 
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "comparison.json",
         "matrix.csv",
+        "report.html",
         "report.md",
     ]
 
 
 def test_the_matrix_has_a_line_a_cell(tmp_path: Path, comparison: Comparison) -> None:
-    write_report(tmp_path, comparison, HISTORIES)
+    write_report(tmp_path, ReportMaterials(comparison=comparison, histories=HISTORIES))
     with (tmp_path / "matrix.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     cell = comparison.cell("beam", "ter", "rule")

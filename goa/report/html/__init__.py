@@ -1,0 +1,1 @@
+"""The comparison as one page of HTML that needs nothing beside it."""
