@@ -31,7 +31,14 @@ from goa.arms import Arm, TrainedPolicy
 from pipelines.arms import training_stage
 
 CODE = Path(__file__).parent.parent.resolve()
-INPUTS = ("out/data", "out/tokenizer", "out/policies/mle", "out/pool.parquet", "out/rewards")
+INPUTS = (
+    "out/data",
+    "out/tokenizer",
+    "out/policies/mle",
+    "out/pool.parquet",
+    "out/evaluators",
+    "out/rewards",
+)
 
 
 def main() -> None:
