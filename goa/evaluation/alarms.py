@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from goa.errors import DataError
+from goa.json_file import read_json, write_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ _ALARMS = TypeAdapter(tuple[GuardAlarm, ...])
 
 def save_alarms(path: Path, alarms: Sequence[GuardAlarm]) -> None:
     """Write alarms as JSON; an empty list where there are none."""
-    path.write_bytes(_ALARMS.dump_json(tuple(alarms), indent=2) + b"\n")
+    write_json(path, _ALARMS, tuple(alarms))
 
 
 def load_alarms(path: Path) -> tuple[GuardAlarm, ...]:
@@ -58,13 +58,4 @@ def load_alarms(path: Path) -> tuple[GuardAlarm, ...]:
     Raises:
         DataError: the file is missing or damaged.
     """
-    try:
-        return _ALARMS.validate_json(path.read_bytes(), strict=True)
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}; train {path.stem!r} first") from None
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in problem["loc"])
-        raise DataError(
-            f"{path}: no list of alarms: {place}: {problem['msg']}; train {path.stem!r} again"
-        ) from None
+    return read_json(path, _ALARMS, what="a list of alarms", remedy=f"train {path.stem!r}")

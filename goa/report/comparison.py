@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from goa.arms import Control
-from goa.errors import DataError
 from goa.evaluation.alarms import GuardAlarm
 from goa.evaluation.significance import TestName
+from goa.json_file import read_json, write_json
 from goa.report.change import Change
 from goa.report.evidence import ArmPeakiness, Attribution, Bar
 
@@ -168,7 +168,7 @@ _COMPARISON = TypeAdapter(Comparison)
 
 def save_comparison(path: Path, comparison: Comparison) -> None:
     """Write a comparison as JSON."""
-    path.write_bytes(_COMPARISON.dump_json(comparison, indent=2) + b"\n")
+    write_json(path, _COMPARISON, comparison)
 
 
 def load_comparison(path: Path) -> Comparison:
@@ -177,13 +177,4 @@ def load_comparison(path: Path) -> Comparison:
     Raises:
         DataError: the file is missing or is no comparison.
     """
-    try:
-        return _COMPARISON.validate_json(path.read_bytes(), strict=True)
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}; run the stage compare") from None
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in problem["loc"])
-        raise DataError(
-            f"{path}: not a comparison: {place}: {problem['msg']}; run the stage compare again"
-        ) from None
+    return read_json(path, _COMPARISON, what="a comparison", remedy="run the stage compare")

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from goa.errors import DataError
+from goa.json_file import read_json, write_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ _COST = TypeAdapter(Cost)
 
 def save_cost(path: Path, cost: Cost) -> None:
     """Write a cost as JSON."""
-    path.write_bytes(_COST.dump_json(cost, indent=2) + b"\n")
+    write_json(path, _COST, cost)
 
 
 def load_cost(path: Path) -> Cost:
@@ -57,13 +57,4 @@ def load_cost(path: Path) -> Cost:
     Raises:
         DataError: the file is missing or is no cost.
     """
-    try:
-        return _COST.validate_json(path.read_bytes(), strict=True)
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}; run the stage {path.stem}") from None
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in problem["loc"])
-        raise DataError(
-            f"{path}: not a cost: {place}: {problem['msg']}; run the stage {path.stem} again"
-        ) from None
+    return read_json(path, _COST, what="a cost", remedy=f"run the stage {path.stem}")

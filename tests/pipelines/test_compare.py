@@ -203,5 +203,5 @@ def test_a_missing_cost_is_named(stage: Stage) -> None:
 
 def test_missing_alarms_are_named(stage: Stage) -> None:
     Path("out/guards/rule-1.json").unlink()
-    with pytest.raises(DataError, match="out/guards/rule-1.json: .* train 'rule-1' first"):
+    with pytest.raises(DataError, match="out/guards/rule-1.json: .* train 'rule-1'"):
         compare_policies(stage)
