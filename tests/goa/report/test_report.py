@@ -130,7 +130,7 @@ def test_quality_against_time_is_drawn_where_times_are_known(
     }
     entrants = by_arm(make_evaluations(mle=0.5, rouge=0.6))
     comparison = compare(entrants, CompareSettings(resamples=50), 3, seconds)
-    write_report(tmp_path, comparison, [])
+    write_report(tmp_path, ReportMaterials(comparison=comparison))
 
     assert (tmp_path / "bar.png").read_bytes().startswith(PNG)
     assert "](bar.png)" in (tmp_path / "report.md").read_text(encoding="utf-8")

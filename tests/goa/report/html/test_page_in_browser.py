@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from goa.evaluation.alarms import Divergent, GuardAlarm
 from goa.evaluation.peakiness import Peakiness
 from goa.evaluation.storage import PolicyEvaluation
 from goa.report.comparing import compare
 from goa.report.comparison import Fact
 from goa.report.entrants import group_by_arm
-from goa.report.evidence import ArmPeakiness, Attribution, Bar, BarPoint, Divergent, GuardAlarm
+from goa.report.evidence import ArmPeakiness, Attribution, Bar, BarPoint
 from goa.report.history import Curve, History
 from goa.report.html.page import render_html
 from goa.report.materials import ReportMaterials
