@@ -205,9 +205,10 @@ def test_the_comparison_is_shown_where_there_is_one(fakes, tmp_path, monkeypatch
     monkeypatch.setattr("goa.report.comparison.load_comparison", lambda path: path)
     monkeypatch.setattr("goa.report.terminal.comparison_table", lambda _: "the table")
     monkeypatch.setattr("goa.report.terminal.verdict_line", lambda _: "the verdict")
+    monkeypatch.setattr("goa.report.terminal.bar_line", lambda _: "the bar")
     lines = goa("run").stdout.splitlines()
-    assert lines[1:3] == ["the table", "the verdict"]
-    assert "report.html" in lines[3]
+    assert lines[1:4] == ["the table", "the verdict", "the bar"]
+    assert "report.html" in lines[4]
     assert "mlflow ui --backend-store-uri sqlite:///" in lines[-1]
 
 
