@@ -200,8 +200,8 @@ def _path(points: Sequence[Point]) -> str:
     return "M" + "L".join(f"{x:g} {y:g}" for x, y in points)
 
 
-LETTER, LINE = 5.6, 11.0
-"""Width of a label's letter and height of its line."""
+LETTER, LINE = 6.8, 12.0
+"""Width of a label's letter, in the widest of usual fonts, and height of its line."""
 
 
 def _labels(chart: Chart, x: Scale, y: Scale) -> Iterable[Label]:
