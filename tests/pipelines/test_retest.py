@@ -87,6 +87,7 @@ def retest(
     content["promotion"] = {}
     content["compute"] = {"device": "cpu"}
     content["evaluators"] = {"length": {"kind": "length", "against": "source"}, "energy": ENERGY}
+    content["controls"] = {"evaluators": [], "arms": []}
     content["generate"] = {"strategies": {"sample": {"kind": "sample"}}}
     metrics = {"rouge": {"kind": "rouge"}, "chrf": {"kind": "chrf"}}
 

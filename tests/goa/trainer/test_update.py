@@ -102,7 +102,8 @@ def test_it_is_the_gradient_of_the_mean_over_the_whole_step_however_it_is_cut(
     ]
     updater = Updater(policy, aims, UpdatePlan(seed=1), Anchor(policy, DivergenceSettings()))
     found = gradient(updater, rollout, tokens_per_pass)
-    assert torch.allclose(found, expected, atol=1e-6)
+    # Float32 sums in another order: 1.2e-6 was seen where a pass has one token.
+    assert torch.allclose(found, expected, atol=3e-6)
     assert float(expected.norm()) > 0.1
 
 
