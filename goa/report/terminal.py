@@ -27,7 +27,8 @@ def comparison_table(comparison: Comparison) -> Table:
     )
     table.add_column("measured by")
     for arm in comparison.names:
-        table.add_column(arm, justify="right", no_wrap=True)
+        # On a narrow terminal names are folded, never cut; "41.02 ▲" keeps its line.
+        table.add_column(arm, justify="right", overflow="fold", min_width=7)
     for measure in comparison.measures:
         cells = [_cell(comparison.cell(strategy, measure.name, arm)) for arm in comparison.names]
         table.add_row(label(measure), *cells)
