@@ -14,7 +14,8 @@ from goa.report.change import Change, correct
 from goa.report.comparison import ComparedArm
 from goa.report.evidence import Bar, BarPoint, Outcome, Reach
 from goa.report.field import Field
-from goa.report.numbers import say_delta, say_interval, say_score, say_seconds, say_tests
+from goa.report.numbers import say_delta, say_interval, say_score, say_tests
+from goa.report.quantities import say_short_time
 
 Seconds = Mapping[tuple[str, str], float]
 """By (policy, strategy): time to decode a sentence; those that are known."""
@@ -160,7 +161,7 @@ def _sentence(
 
 
 def _say_point(point: BarPoint) -> str:
-    time = "" if point.seconds is None else f" in {say_seconds(point.seconds)} a sentence"
+    time = "" if point.seconds is None else f" in {say_short_time(point.seconds)} a sentence"
     return f"{say_score(point.score)} by {point.strategy}{time}"
 
 

@@ -85,8 +85,10 @@ class Verdict:
     can be compared."""
     winner: str
     """The best arm where it is significantly better than the baseline, else the baseline."""
+    headline: str
+    """All this in as few words and numbers as can be."""
     sentence: str
-    """All this in words."""
+    """All this in words, with the evidence."""
     facts: tuple[Fact, ...]
     """How much better, how sure, owing to what, and at what cost."""
 

@@ -9,9 +9,9 @@ from goa.report.numbers import (
     say_interval,
     say_p_value,
     say_score,
-    say_seconds,
     say_tests,
 )
+from goa.report.quantities import say_short_time
 
 
 def find_facts(
@@ -64,7 +64,7 @@ def _facts(
         ours = times.get((best.arm, best.strategy))
         theirs = times.get((baseline.arm, baseline.strategy))
         if ours is not None and theirs is not None:
-            text = f"{say_seconds(ours)} a sentence, {say_seconds(theirs)} for {baseline.arm}"
+            text = f"{say_short_time(ours)} a sentence, {say_short_time(theirs)} for {baseline.arm}"
             yield Fact(name="at what cost to decode", text=text)
 
 

@@ -15,9 +15,9 @@ from goa.report.numbers import (
     say_interval,
     say_p_value,
     say_score,
-    say_seconds,
     say_tests,
 )
+from goa.report.quantities import say_short_time
 from goa.report.side_effects import show_guards, show_peakiness
 from goa.tracking.cost import Cost
 
@@ -129,7 +129,7 @@ def _bar(comparison: Comparison) -> Iterator[str]:
         return
     yield "## Against decoding alone"
     yield plain(bar.sentence)
-    header = ["arm", "decoded by", "seconds a sentence", bar.metric]
+    header = ["arm", "decoded by", "time a sentence", bar.metric]
     yield table(header, [_bar_row(point, point == bar.trained) for point in bar.points])
     yield (
         f"Ways of decoding that {comparison.baseline} alone has may take as long as they like; "
@@ -142,7 +142,7 @@ def _bar_row(point: BarPoint, is_trained: bool) -> list[str]:
     score = say_score(point.score)
     score = f"**{score}**" if is_trained else score
     interval = f"[{say_score(point.low)}, {say_score(point.high)}]"
-    return [point.arm, point.strategy, say_seconds(point.seconds), f"{score} {interval}"]
+    return [point.arm, point.strategy, say_short_time(point.seconds), f"{score} {interval}"]
 
 
 def _matrix(

@@ -6,22 +6,22 @@ BYTES_PER_STEP = 1024
 JOULES_PER_WATT_HOUR = 3600.0
 
 
-def say_seconds(seconds: float | None) -> str:
+def say_duration(seconds: float | None) -> str:
     """Write a duration in two units at most: 0.8 s, 42 s, 17 min 5 s, 3 h 20 min."""
     if seconds is None:
         return MISSING
-    if seconds < 10:
+    if seconds < 9.95:
         return f"{seconds:.1f} s"
     if round(seconds) < 60:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
+    hours, minutes = divmod(round(seconds / 60), 60)
     return f"{hours:,} h {minutes} min" if minutes else f"{hours:,} h"
 
 
-def say_short_seconds(seconds: float | None) -> str:
+def say_short_time(seconds: float | None) -> str:
     """Write the time of one sentence with three digits that count: 0.412 ms, 31.0 ms, 1.25 s."""
     if seconds is None:
         return MISSING

@@ -39,6 +39,7 @@ def decide(
         metric=baseline.metric,
         best=best.arm if best else None,
         winner=best.arm if best and won else baseline.arm,
+        headline=_headline(baseline, best, owed if won else None, bar),
         sentence=" ".join(told),
         facts=find_facts(baseline, best, len(tested), owed, bar) if best else (),
     )
@@ -50,22 +51,43 @@ def _attribution_of(cell: Cell, attributions: Sequence[Attribution]) -> Attribut
     return found[0] if found else None
 
 
+def _headline(baseline: Cell, best: Cell | None, owed: Attribution | None, bar: Bar | None) -> str:
+    said = _finding(baseline, best, "")
+    if owed is not None and owed.left.effect == "better":
+        said += f" {say_delta(owed.left.delta)} is left beside its best control."
+    elif owed is not None:
+        said += " Beside its best control, chance may explain what is left."
+    if bar is not None and bar.any_time is not None and bar.any_time.outcome == "reached":
+        untrained = bar.any_time.untrained
+        said += (
+            f" Training was not worth it: {untrained.arm} decoded by {untrained.strategy} "
+            f"reaches {say_score(untrained.score)}."
+        )
+    return said
+
+
 def _sentence(baseline: Cell, best: Cell | None, num_arms: int, confidence: float) -> str:
+    change = best.change if best else None
+    evidence = f", {_evidence(change, num_arms, confidence)}" if change else ""
+    return _finding(baseline, best, evidence)
+
+
+def _finding(baseline: Cell, best: Cell | None, evidence: str) -> str:
+    """Say what was found in a sentence that ends with the evidence."""
     where = f"{baseline.strategy} {baseline.metric}"
     if best is None or best.change is None or best.change.delta is None:
         return f"Nothing can be compared with {baseline.arm} by {where}."
-    evidence = _evidence(best.change, num_arms, confidence)
     scores = f"{say_score(best.score)} against {say_score(baseline.score)}"
     if best.change.effect == "better":
-        return f"{best.arm} is best: {where} {scores} for {baseline.arm}, {evidence}."
+        return f"{best.arm} is best: {where} {scores} for {baseline.arm}{evidence}."
     if best.change.delta > 0:
         return (
             f"No arm is significantly better than {baseline.arm} by {where}; "
-            f"{best.arm} comes closest: {scores}, {evidence}."
+            f"{best.arm} comes closest: {scores}{evidence}."
         )
     return (
         f"No arm is better than {baseline.arm} by {where}; "
-        f"the best of them, {best.arm}: {scores}, {evidence}."
+        f"the best of them, {best.arm}: {scores}{evidence}."
     )
 
 

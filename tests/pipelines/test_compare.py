@@ -191,7 +191,7 @@ def test_the_report_says_what_every_stage_cost(stage: Stage) -> None:
     compare_policies(stage)
     page = Path("out/comparison/report.md").read_text(encoding="utf-8")
 
-    assert "| `finetune@rouge-2` | 1 min 30 s | 2 MB" in " ".join(page.split())
+    assert "| `finetune@rouge-2` | 1 min 30 s | 1.9 MiB" in " ".join(page.split())
     assert "former" not in page
 
 

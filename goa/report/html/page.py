@@ -16,7 +16,7 @@ from goa.report.html.styles import arm_styles
 from goa.report.html.tradeoffs import frontier_charts, time_chart
 from goa.report.materials import ReportMaterials
 from goa.report.numbers import label, mark, say_delta, say_p_value, say_score
-from goa.report.quantities import say_bytes, say_energy, say_seconds, say_short_seconds
+from goa.report.quantities import say_bytes, say_duration, say_energy, say_short_time
 
 FILTERS: Mapping[str, Callable[..., str]] = {
     "bytes": say_bytes,
@@ -26,8 +26,8 @@ FILTERS: Mapping[str, Callable[..., str]] = {
     "mark": mark,
     "p_value": say_p_value,
     "score": say_score,
-    "seconds": say_seconds,
-    "short_seconds": say_short_seconds,
+    "duration": say_duration,
+    "short_time": say_short_time,
 }
 
 

@@ -8,6 +8,7 @@ from scipy import stats
 
 from goa.report.comparison import Comparison
 from goa.report.evidence import Attribution
+from goa.report.numbers import say_delta
 from goa.report.settings import CompareSettings
 
 MakeComparison = Callable[..., Comparison]
@@ -92,6 +93,9 @@ def test_a_gain_that_a_control_has_too_is_not_left(make_comparison: MakeComparis
     assert found.gain is not None
     assert found.gain > 0.15
     assert found.left.effect == "none"
+    assert comparison.verdict.headline.endswith(
+        ". Beside its best control, chance may explain what is left."
+    )
 
 
 def test_attributions_are_corrected_for_the_arms_that_have_controls(
@@ -131,3 +135,6 @@ def test_the_verdict_says_what_is_left(make_comparison: MakeComparison) -> None:
     assert facts["owing to what"].startswith(f"Of +{100 * (found.gain or 0):.2f} rouge1, +")
     assert "is left once the best control, rouge-constant (+" in facts["owing to what"]
     assert facts["owing to what"] in comparison.verdict.sentence
+    assert comparison.verdict.headline.endswith(
+        f". {say_delta(found.left.delta)} is left beside its best control."
+    )

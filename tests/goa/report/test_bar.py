@@ -11,6 +11,7 @@ from goa.report.comparing import compare
 from goa.report.comparison import Comparison
 from goa.report.entrants import Entrant
 from goa.report.evidence import Bar
+from goa.report.numbers import say_score
 from goa.report.settings import CompareSettings
 from tests.goa.report.conftest import make_evaluation, outputs_with, shares_around
 
@@ -100,6 +101,10 @@ def test_the_report_says_plainly_when_training_was_not_worth_it(compared: Compar
     assert comparison.bar.any_time.outcome == "reached"
     assert comparison.verdict.winner == "rouge"
     assert "Training was not worth it" in comparison.verdict.sentence
+    assert comparison.verdict.headline.endswith(
+        "Training was not worth it: mle decoded by mbr reaches "
+        f"{say_score(comparison.bar.any_time.untrained.score)}."
+    )
     assert comparison.bar.sentence in [fact.text for fact in comparison.verdict.facts]
 
 
@@ -138,7 +143,7 @@ def test_in_the_same_time_slower_ways_do_not_count(bar_of: MakeBar) -> None:
     assert bar.same_time is not None
     assert bar.same_time.untrained.strategy == "greedy"
     assert bar.sentence.endswith(", so training saves time.")
-    assert "in 0.3 s a sentence" in bar.sentence
+    assert "in 300 ms a sentence" in bar.sentence
 
 
 def test_the_same_way_of_decoding_is_never_too_slow(bar_of: MakeBar) -> None:
@@ -187,6 +192,6 @@ def test_the_verdict_tells_the_cost_of_decoding(compared: Compared) -> None:
         "against decoding alone",
         "at what cost to decode",
     ]
-    assert facts[-1].text == "0.011 s a sentence, 0.01 s for mle"
+    assert facts[-1].text == "11.0 ms a sentence, 10.0 ms for mle"
     assert facts[2].text == "not known: no control stands beside rouge"
     assert facts[1].text.endswith("nothing is known of the luck of training")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from goa.report.quantities import say_bytes, say_energy, say_seconds, say_short_seconds
+from goa.report.quantities import say_bytes, say_duration, say_energy, say_short_time
 
 
 @pytest.mark.parametrize(
@@ -10,15 +10,17 @@ from goa.report.quantities import say_bytes, say_energy, say_seconds, say_short_
     [
         (None, "–"),
         (0.84, "0.8 s"),
+        (9.96, "10 s"),
         (42.4, "42 s"),
         (59.7, "1 min"),
         (1025, "17 min 5 s"),
         (3599.6, "1 h"),
+        (3700, "1 h 2 min"),
         (12_000, "3 h 20 min"),
     ],
 )
 def test_durations_have_two_units_at_most(seconds: float | None, text: str) -> None:
-    assert say_seconds(seconds) == text
+    assert say_duration(seconds) == text
 
 
 @pytest.mark.parametrize(
@@ -26,7 +28,7 @@ def test_durations_have_two_units_at_most(seconds: float | None, text: str) -> N
     [(None, "–"), (0.0004, "0.400 ms"), (0.031, "31.0 ms"), (0.412, "412 ms"), (1.25, "1.25 s")],
 )
 def test_a_sentence_s_time_has_three_digits(seconds: float | None, text: str) -> None:
-    assert say_short_seconds(seconds) == text
+    assert say_short_time(seconds) == text
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,7 @@ def test_a_significantly_better_arm_wins() -> None:
     verdict = verdict_of(*row)
 
     assert (verdict.winner, verdict.best) == ("bleu", "bleu")
+    assert verdict.headline == "bleu is best: greedy bleu 42.00 against 40.00 for mle."
     assert verdict.sentence == (
         "bleu is best: greedy bleu 42.00 against 40.00 for mle, "
         "+2.00 (95% interval [−1.00, +3.00], p = 0.012, corrected for 2 arms)."
@@ -67,6 +68,10 @@ def test_the_baseline_stays_where_the_gain_is_not_significant() -> None:
     verdict = verdict_of(cell("mle", 0.4), cell("bleu", 0.405), cell("rule", 0.3, "worse"))
 
     assert (verdict.winner, verdict.best) == ("mle", "bleu")
+    assert verdict.headline == (
+        "No arm is significantly better than mle by greedy bleu; "
+        "bleu comes closest: 40.50 against 40.00."
+    )
     assert verdict.sentence.startswith(
         "No arm is significantly better than mle by greedy bleu; "
         "bleu comes closest: 40.50 against 40.00, +0.50 ("

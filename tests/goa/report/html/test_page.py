@@ -33,7 +33,7 @@ def test_the_baseline_alone_makes_a_page(make_comparison: MakeComparison) -> Non
 
 def test_names_and_texts_of_users_are_escaped(comparison: Comparison) -> None:
     attack = "<img src=x onerror=alert(1)>"
-    verdict = replace(comparison.verdict, sentence=attack)
+    verdict = replace(comparison.verdict, headline=attack)
     shown = replace(comparison.exhibits[0], source=attack, id=attack)
     changed = replace(comparison, verdict=verdict, exhibits=(shown,))
     page = render_html(ReportMaterials(comparison=changed))
