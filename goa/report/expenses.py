@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from goa.report.markup import plain, table
-from goa.report.numbers import MISSING, say_bytes, say_duration, say_joules
+from goa.report.numbers import MISSING
+from goa.report.quantities import say_bytes, say_energy, say_seconds
 from goa.tracking.cost import Cost
 
 
@@ -39,10 +40,10 @@ def _cost_row(name: str, costs: Sequence[Cost], *, gpu: bool) -> list[str]:
     energies = [cost.energy for cost in costs if cost.energy is not None]
     return [
         name,
-        say_duration(sum(cost.seconds for cost in costs)),
+        say_seconds(sum(cost.seconds for cost in costs)),
         say_bytes(max(cost.peak_memory for cost in costs)),
         *([say_bytes(max(on_gpu, default=None))] if gpu else []),
-        say_joules(sum(energies) if len(energies) == len(costs) else None),
+        say_energy(sum(energies) if len(energies) == len(costs) else None),
         _speeds(costs[0]) if len(costs) == 1 else "",
     ]
 

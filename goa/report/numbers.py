@@ -4,6 +4,8 @@ from goa.report.change import Change, Effect
 from goa.report.comparison import Measure
 
 MISSING = "–"
+POINTS = 100.0
+"""Of a score of 1."""
 MARKS: dict[Effect, str] = {"better": "▲", "worse": "▼", "different": "◆", "none": ""}
 """What stands beside a significant change; the shape says the direction without colour."""
 
@@ -54,32 +56,3 @@ def mark(change: Change | None) -> str:
 def label(measure: Measure) -> str:
     """Name a measure, and say so where its number is not what its name suggests."""
     return f"{measure.name} (1 − TER)" if measure.kind == "ter" else measure.name
-
-
-def say_duration(seconds: float) -> str:
-    """Write a time as one says it: 4.2 s, 38 s, 12 min 5 s, 3 h 20 min."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60} min"
-
-
-def say_bytes(size: int | None) -> str:
-    """Write an amount of memory: 512 MB, 1.25 GB."""
-    if size is None:
-        return MISSING
-    return f"{size / 1e9:.2f} GB" if size >= 999.5e6 else f"{size / 1e6:.0f} MB"
-
-
-def say_joules(joules: float | None) -> str:
-    """Write an amount of energy: 512 J, 43.2 kJ, 1.3 MJ."""
-    if joules is None:
-        return MISSING
-    if joules < 999.5:
-        return f"{joules:.0f} J"
-    return f"{joules / 1e3:.1f} kJ" if joules < 999_950 else f"{joules / 1e6:.1f} MJ"

@@ -7,7 +7,8 @@ from itertools import pairwise
 from goa.report.comparison import Comparison
 from goa.report.markdown import render_markdown
 from goa.report.settings import CompareSettings
-from goa.tracking.cost import Cost, Work
+from goa.tracking.cost import Work
+from tests.costs import make_cost
 
 MakeComparison = Callable[..., Comparison]
 
@@ -131,22 +132,17 @@ def test_another_test_is_named(make_comparison: MakeComparison) -> None:
 
 
 COSTS = [
-    Cost(
-        stage="pretrain",
+    make_cost(
         seconds=3700.0,
         peak_memory=2_000_000_000,
-        peak_gpu_memory=None,
         energy=50_000.0,
-        machine="A processor, 2 cores",
         work={"training": Work(seconds=2000.0, sentences=10, tokens=4_000_000)},
     ),
-    Cost(
-        stage="evaluate_mle",
+    make_cost(
+        "evaluate_mle",
         seconds=30.0,
         peak_memory=1_000_000_000,
-        peak_gpu_memory=None,
         energy=2_000.0,
-        machine="A processor, 2 cores",
         work={
             "greedy": Work(seconds=2.0, sentences=10, tokens=100),
             "beam_4": Work(seconds=8.0, sentences=10, tokens=100),
@@ -167,9 +163,9 @@ def test_what_every_stage_cost_stands_in_running_order_and_then_the_whole(
     header, _, *rows = cost_rows(page)
     assert header == ["stage", "time", "memory", "energy", "tokens/s"]
     assert rows == [
-        ["`pretrain`", "1 h 2 min", "2.00 GB", "50.0 kJ", "training 2,000"],
-        ["`evaluate_mle`", "30 s", "1.00 GB", "2.0 kJ", "greedy 50, beam\\_4 12"],
-        ["**together**", "1 h 2 min", "2.00 GB", "52.0 kJ", ""],
+        ["`pretrain`", "1 h 1 min", "1.9 GiB", "14 Wh", "training 2,000"],
+        ["`evaluate_mle`", "30 s", "953.7 MiB", "0.56 Wh", "greedy 50, beam\\_4 12"],
+        ["**together**", "1 h 2 min", "1.9 GiB", "14 Wh", ""],
     ]
     assert "- On: A processor, 2 cores (2 stages)." in page
 
@@ -177,7 +173,7 @@ def test_what_every_stage_cost_stands_in_running_order_and_then_the_whole(
 def test_of_energy_that_is_not_known_of_every_stage_there_is_no_sum(comparison: Comparison) -> None:
     costs = [COSTS[0], replace(COSTS[1], energy=None)]
     rows = cost_rows(render_markdown(comparison, {}, costs))
-    assert [row[3] for row in rows[2:]] == ["50.0 kJ", "–", "–"]
+    assert [row[3] for row in rows[2:]] == ["14 Wh", "–", "–"]
 
 
 def test_memory_of_gpus_has_a_column_where_there_were_any(comparison: Comparison) -> None:
@@ -185,7 +181,7 @@ def test_memory_of_gpus_has_a_column_where_there_were_any(comparison: Comparison
     page = render_markdown(comparison, {}, costs)
     header, _, *rows = cost_rows(page)
     assert header[3] == "GPU memory"
-    assert [row[3] for row in rows] == ["3.50 GB", "–", "3.50 GB"]
+    assert [row[3] for row in rows] == ["3.3 GiB", "–", "3.3 GiB"]
     assert "- On: 1 x GPU (1 stage), A processor, 2 cores (1 stage)." in page
 
 
