@@ -55,7 +55,7 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         Path("dvc.yaml").write_text(yaml.safe_dump({"plots": plots}), encoding="utf-8")
         Path(CURVES).parent.mkdir(parents=True)
         write_curves(Path(CURVES), [REWARD, ENTROPY])
-        assert dvc(["plots", "show", "--out", "page", CURVES]) == 0
+        assert dvc(["plots", "show", "--out", "page", "curves"]) == 0
     page = (root / "page/index.html").read_text(encoding="utf-8")
     (spec,) = re.findall(r"var spec = (\{.+\});", page)
     return json.loads(spec)
