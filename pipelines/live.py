@@ -19,8 +19,9 @@ from goa.tracking.machine import watch_machine
 from goa.tracking.publisher import LiveRun, Publisher
 from goa.tracking.spool import follow_spool
 from goa.tracking.store import Store
+from pipelines.lineage import git_tags
 from pipelines.publish import project_store, sole_publisher, tracking_settings
-from pipelines.results import git_tags, live_key, spooled_point
+from pipelines.results import live_key, spooled_point
 
 POLL_SECONDS = 2.0
 """How often running stages' spools are looked at."""

@@ -19,11 +19,11 @@ from goa.tracking.records import StageRun
 from goa.tracking.settings import TrackingSettings
 from goa.tracking.store import Store, connect, find_store
 from pipelines.graph import lock_entries, read_graph
+from pipelines.lineage import git_tags
 from pipelines.results import (
     COMPARISON,
     Result,
     final_metrics,
-    git_tags,
     stage_run,
 )
 

@@ -4,17 +4,16 @@ import csv
 import hashlib
 import json
 import math
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from goa.arms import BASELINE, parse_policy
-from goa.errors import DataError, SettingsError
+from goa.errors import DataError
 from goa.tracking.cost import Cost, load_cost
 from goa.tracking.records import Point, ServedModel, StageRun
 from goa.tracking.spool import read_spool
+from pipelines.lineage import lineage_tags
 
 DATA = "out/data"
 POLICIES, HISTORY, METRICS = "out/policies/", "out/history/", "metrics/"
@@ -98,7 +97,7 @@ def stage_run(result: Result, tags: Mapping[str, str]) -> StageRun:
         datasets={
             dep["path"]: dep["md5"] for dep in result.entry.get("deps", []) if dep["path"] == DATA
         },
-        tags={**tags, **_lineage(result)},
+        tags={**tags, **lineage_tags(result.stage, result.entry, result.params)},
         started=records[0]["time"] if records else ended,
         ended=ended,
     )
@@ -145,64 +144,6 @@ def _cost_metrics(cost: Cost) -> dict[str, float]:
         },
     }
     return {name: float(value) for name, value in measured.items() if value is not None}
-
-
-def git_tags(root: Path) -> dict[str, str]:
-    """Tag the commit, and whether code or parameters differ from it; nothing outside git."""
-    commit = _git(root, "rev-parse", "HEAD")
-    if commit is None:
-        return {}
-    # What a run itself writes is no change of code.
-    changed = _git(root, "status", "--porcelain", "--", ".", ":!dvc.lock", ":!metrics")
-    return {"git.sha": commit, "git.dirty": str(bool(changed)).lower()}
-
-
-def _git(root: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", *arguments], cwd=root, capture_output=True, text=True, check=False
-        )
-    except FileNotFoundError:
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
-def _lineage(result: Result) -> dict[str, str]:
-    """Tag what runs are sorted and searched by: the stage, and what was trained on what."""
-    group, _, key = result.stage.partition("@")
-    named = {
-        "goa.objective": result.params.get(f"{group}.objective.kind", ""),
-        "goa.seed": result.params.get("seed", ""),
-        **_arm(group, key),
-    }
-    return {
-        "dvc.stage": result.stage,
-        "dvc.cmd": str(result.entry["cmd"]),
-        **{name: value for name, value in named.items() if value},
-        **{
-            f"dvc.{kind}.{item['path']}": item["md5"]
-            for kind in ("dep", "out")
-            for item in result.entry.get(f"{kind}s", [])
-            if "md5" in item
-        },
-    }
-
-
-def _arm(group: str, key: str) -> dict[str, str]:
-    """Say what a stage's group and key mean: ``finetune@bleu-17``, ``score@bleu``."""
-    if not key:
-        return {"goa.arm": BASELINE if group in ("pretrain", "evaluate_mle") else ""}
-    try:
-        policy = parse_policy(key)
-    except SettingsError:
-        return {"goa.arm": key, "goa.evaluator": key}
-    return {
-        "goa.arm": policy.arm.name,
-        "goa.control": policy.arm.control or "",
-        "goa.evaluator": policy.arm.evaluator,
-        "goa.policy": policy.name,
-        "goa.seed": str(policy.seed),
-    }
 
 
 def _history(path: Path) -> list[tuple[int, dict[str, float]]]:

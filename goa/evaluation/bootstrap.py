@@ -43,12 +43,8 @@ class Bootstrap:
         if not metrics:
             return []
         joined = np.concatenate(statistics, axis=1)
-        ends = np.cumsum([rows.shape[1] for rows in statistics])[:-1]
         sums = np.concatenate([weights @ joined for weights in self.weights(len(joined))])
-        return [
-            metric.corpus(columns)
-            for metric, columns in zip(metrics, np.split(sums, ends, axis=1), strict=True)
-        ]
+        return score_joined(metrics, sums, statistics)
 
     def weights(self, num_segments: int) -> Iterator[FloatArray]:
         """Draw how often each segment counts, [R, N] in chunks of rows; each row sums to N.
@@ -72,6 +68,21 @@ class Bootstrap:
         tail = (1 - self.confidence) / 2
         low, high = np.quantile(numbers, [tail, 1 - tail])
         return float(low), float(high)
+
+
+def score_joined(
+    metrics: Sequence[Metric], sums: FloatArray, statistics: Sequence[FloatArray]
+) -> list[FloatArray]:
+    """Score sums of all metrics' statistics, [..., D1 + D2 + ...], metric by metric: each [...].
+
+    Args:
+        metrics: in the order of their statistics.
+        sums: of statistics that stand side by side.
+        statistics: each metric's, [N, D], which say where one's end and the next one's begin.
+    """
+    ends = np.cumsum([rows.shape[1] for rows in statistics])[:-1]
+    columns = np.split(sums, ends, axis=-1)
+    return [metric.corpus(own) for metric, own in zip(metrics, columns, strict=True)]
 
 
 def count_segments(indices: npt.NDArray[np.int64]) -> FloatArray:

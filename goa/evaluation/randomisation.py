@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from goa.errors import DataError
-from goa.evaluation.bootstrap import CHUNK_WEIGHTS
+from goa.evaluation.bootstrap import CHUNK_WEIGHTS, score_joined
 from goa.evaluators.contract import FloatArray, Metric
 from goa.randomness import generator
 
@@ -45,17 +45,11 @@ class Randomisation:
         )
         gaps = seconds - firsts
         moved = np.concatenate([swaps @ gaps for swaps in self.swaps(gaps.shape[1])], axis=1)
-        ends = np.cumsum([rows.shape[1] for rows in pairs[0][0]])[:-1]
-        exchanged = zip(
-            metrics,
-            np.split(firsts.sum(axis=1, keepdims=True) + moved, ends, axis=2),
-            np.split(seconds.sum(axis=1, keepdims=True) - moved, ends, axis=2),
-            strict=True,
+        ours, theirs = (
+            score_joined(metrics, whole.sum(axis=1, keepdims=True) + change, pairs[0][0])
+            for whole, change in ((firsts, moved), (seconds, -moved))
         )
-        return [
-            np.mean(metric.corpus(ours) - metric.corpus(theirs), axis=0)
-            for metric, ours, theirs in exchanged
-        ]
+        return [np.mean(one - other, axis=0) for one, other in zip(ours, theirs, strict=True)]
 
     def swaps(self, num_examples: int) -> Iterator[FloatArray]:
         """Draw which examples are exchanged, 1, and which are not, 0: [R, N] in chunks of rows.

@@ -5,10 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
+from goa.evaluation.teacher_forcing import ranks_of
 from goa.policies.policy import Policy
+from goa.policies.tokens import Targets
 from goa.records import Example
 from goa.rollouts.references import references_of
+from goa.rollouts.rollout import Rollout
 
 SOURCES_PER_BATCH = 16
 
@@ -41,8 +46,19 @@ def rank_references(policy: Policy, examples: Sequence[Example], seed: int) -> R
     found = []
     for start in range(0, len(examples), SOURCES_PER_BATCH):
         batch = references_of(policy, examples[start : start + SOURCES_PER_BATCH], seed)
-        found.append(policy.ranks(batch.sources, batch.tokens, batch.mask)[batch.mask].cpu())
+        found.append(rank_tokens(policy, batch).cpu().numpy())
     return describe_ranks(len(examples), np.concatenate(found))
+
+
+def rank_tokens(policy: Policy, given: Rollout) -> Tensor:
+    """Rank the tokens of given candidates among the vocabulary, in order: as many as count."""
+    num_candidates = given.tokens.shape[1]
+    targets = Targets(
+        ids=given.tokens.flatten(0, 1),
+        mask=given.mask.flatten(0, 1),
+        sources=torch.arange(len(given), device=policy.device).repeat_interleave(num_candidates),
+    )
+    return torch.cat([ranks_of(*part) for part in policy.distributions(given.sources, targets)])
 
 
 def describe_ranks(num_sources: int, ranks: npt.NDArray[np.int64]) -> ReferenceRanks:

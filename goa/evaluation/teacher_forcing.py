@@ -44,12 +44,20 @@ def measure_peakiness(
     )
 
 
+def ranks_of(log_probs: Tensor, tokens: Tensor) -> Tensor:
+    """Rank n tokens among the V that each is chosen from, [n] from [n, V].
+
+    1 is the likeliest; tokens that are as likely share the better rank.
+    """
+    return (log_probs > log_probs.gather(1, tokens.unsqueeze(1))).sum(dim=1) + 1
+
+
 def _measure(log_probs: Tensor, tokens: Tensor) -> Tensor:
     """Measure n distributions, [n, V], [n, 11]: 1, four means, and 1 in the group of the rank."""
     probs = log_probs.exp()
     top = probs.topk(min(TOP, probs.shape[1]), dim=1).values
     chosen = log_probs.gather(1, tokens.unsqueeze(1))
-    ranks = (log_probs > chosen).sum(dim=1) + 1
+    ranks = ranks_of(log_probs, tokens)
     groups = torch.bucketize(ranks, torch.tensor(LAST_RANKS, device=ranks.device))
     means = (
         torch.ones_like(top[:, 0]),

@@ -1,25 +1,31 @@
 """A language model with its tokenizer: text <-> ids <-> log-probs."""
 
-import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import partial
-from typing import Any, Literal, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from goa.errors import PolicyError, excerpt
+from goa.policies.model import Model
 from goa.policies.output_head import read_head
 from goa.policies.projection import Said, distributions, project, read_off
-from goa.policies.sharding import Shards
-from goa.policies.tokens import Targets, Tokens, TokenScores, WantedEntropy, first_alike
+from goa.policies.tokens import (
+    Targets,
+    Tokens,
+    TokenScores,
+    WantedEntropy,
+    first_alike,
+    padded,
+)
 from goa.policies.writing import Writing
 
 
-class Policy(ABC):
+class Policy(Model, ABC):
     """Turns text into ids, scores candidates, and writes them token by token.
 
     A candidate's tokens end with the end token unless it was cut at a length limit.
@@ -29,73 +35,19 @@ class Policy(ABC):
     """Whether padding of sources comes before them."""
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-        self.model = model
+        super().__init__(model)
         self.tokenizer = tokenizer
         self.end_id = required(tokenizer.eos_token_id, "end")
         limit = getattr(model.config, "max_position_embeddings", None)
         self.max_positions: int | None = limit
-        self.precision: Literal["float32", "bfloat16"] = "float32"
-        """Of the matrix products."""
-        self.checkpoints_gradients = False
-        """Whether inner states are computed again on the way back; then the model has no dropout,
-        or is trained with it."""
         self.tokens_at_once: int | None = None
         """Tokens that are held at a time in writing, room for those to come included; None: as many
         as memory has room for, which is found when writing first begins."""
-        self.adapter: Any = None
-        """peft's view of the model, where only an adapter in it is trained."""
-        self.shards: Shards | None = None
-        """The weights, where this process has only a part of each."""
 
     @property
     @abstractmethod
     def pad_id(self) -> int:
         """The id that fills rows up; what counts is said by masks."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return torch.device(self.model.device)
-
-    @property
-    def product_dtype(self) -> torch.dtype:
-        """The precision of matrix products, as a type of numbers."""
-        return self.model.dtype if self.precision == "float32" else torch.bfloat16
-
-    def frozen_copy(self) -> Self:
-        """Copy the policy as it is now, not sharded as yet; the copy is not trained."""
-        frozen = copy.copy(self)
-        frozen.model = copy.deepcopy(self.model).eval()
-        frozen.model.requires_grad_(False)
-        return frozen
-
-    def trained(self) -> dict[str, Tensor]:
-        """Name the weights that training moves: all, or those of an adapter."""
-        return {name: w for name, w in self.model.named_parameters() if w.requires_grad}
-
-    def without_adapter(self) -> AbstractContextManager[Any]:
-        """Make the policy, for a while, what it is without its adapter, if it has one."""
-        return nullcontext() if self.adapter is None else self.adapter.disable_adapter()
-
-    def shard(self, device: torch.device, size: int) -> None:
-        """Spread the weights over a team of so many processes; all of them do so alike."""
-        self.shards = Shards(self.model, device, size)
-
-    def whole(self) -> AbstractContextManager[None]:
-        """Gather the weights, for a while, if they are sharded: to write, or score, at will."""
-        return nullcontext() if self.shards is None else self.shards.whole()
-
-    @property
-    def state_size(self) -> int:
-        """Width of the decoder's hidden states, d."""
-        return int(self.model.config.hidden_size)
-
-    @property
-    def num_layers(self) -> int:
-        """Layers that write."""
-        names = ("decoder_layers", "num_decoder_layers", "num_hidden_layers")
-        config = self.model.config
-        return next(int(getattr(config, name)) for name in names if hasattr(config, name))
 
     def tokenize_sources(self, texts: Sequence[str]) -> Tokens:
         """Tokenize B sources and lay them out as a batch, [B, S].
@@ -116,16 +68,6 @@ class Policy(ABC):
     @abstractmethod
     def source_embedding(self) -> nn.Module:
         """What turns the ids of sources into vectors."""
-
-    def arithmetic(self) -> AbstractContextManager[Any]:
-        """Compute with the policy's precision, for a while."""
-        if self.precision == "float32":
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype=torch.bfloat16)
-
-    def learn(self, *, dropout: bool) -> None:
-        """Make ready for an update; afterwards ``model.eval()`` makes ready for writing again."""
-        self.model.train(dropout or self.checkpoints_gradients)
 
     @contextmanager
     def moved(self, offsets: Tensor | None) -> Iterator[None]:
@@ -169,11 +111,11 @@ class Policy(ABC):
 
     def pad_sources(self, rows: Sequence[Sequence[int]]) -> Tokens:
         """Lay ids of sources out as a padded batch on the policy's device, [B, longest row]."""
-        return self._pad(rows, left=self.pads_left)
+        return padded(rows, self.pad_id, self.device, left=self.pads_left)
 
     def pad(self, rows: Sequence[Sequence[int]]) -> Tokens:
         """Lay ids of targets out as a padded batch on the policy's device, [N, longest row]."""
-        return self._pad(rows, left=False)
+        return padded(rows, self.pad_id, self.device, left=False)
 
     def texts(self, rows: Sequence[Sequence[int]]) -> list[str]:
         """Turn ids into text, without special tokens."""
@@ -226,26 +168,6 @@ class Policy(ABC):
             entropy=None if said.entropy is None else lay_out(said.entropy),
             states=lay_out(hidden) if states and hidden is not None else None,
         )
-
-    @torch.no_grad()
-    def ranks(self, sources: Tokens, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Rank given tokens among all of the vocabulary by teacher forcing, [B, K, T] int64.
-
-        1 is the likeliest token in its place; tokens that are as likely share the better rank. Zero
-        where the mask is False. One source's logits, [K, T, V], are held at a time.
-
-        Args:
-            sources: B tokenized sources.
-            tokens: [B, K, T] candidate ids, the end token included.
-            mask: [B, K, T] bool, True for the tokens of a candidate.
-        """
-        ranks = torch.zeros_like(tokens)
-        for row, (ids, found) in enumerate(zip(tokens, mask, strict=True)):
-            alone = Targets(ids=ids, mask=found, sources=ids.new_zeros(len(ids)))
-            logits, _ = self._logits(sources[row : row + 1], alone, states=False)
-            chosen = logits.gather(-1, ids.unsqueeze(-1))
-            ranks[row] = (logits > chosen).sum(dim=-1) + 1
-        return ranks.masked_fill(~mask, 0)
 
     @torch.no_grad()
     def distributions(self, sources: Tokens, targets: Targets) -> Iterator[tuple[Tensor, Tensor]]:
@@ -323,16 +245,6 @@ class Policy(ABC):
             targets: R candidates.
             states: whether to give the decoder's last hidden states, [R, T, d].
         """
-
-    def _pad(self, rows: Sequence[Sequence[int]], *, left: bool) -> Tokens:
-        lengths = torch.tensor([len(row) for row in rows])
-        width = int(lengths.max())
-        ids = torch.full((len(rows), width), self.pad_id)
-        mask = torch.arange(width) < lengths.unsqueeze(1)
-        if left:
-            mask = mask.flip(1)
-        ids[mask] = torch.tensor([token for row in rows for token in row])
-        return Tokens(ids=ids.to(self.device), mask=mask.to(self.device))
 
     def _within_positions(self, rows: list[list[int]], texts: Sequence[str]) -> list[list[int]]:
         if self.max_positions is None:

@@ -1,5 +1,6 @@
 """What policies take and give: padded batches of token ids, and what they say of each token."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,6 +30,20 @@ class Tokens:
             mask=self.mask[rows][:, columns],
             offsets=None if self.offsets is None else self.offsets[rows][:, columns],
         )
+
+
+def padded(
+    rows: Sequence[Sequence[int]], pad_id: int, device: torch.device, *, left: bool
+) -> Tokens:
+    """Lay rows of ids out as a batch, [N, longest row], padded at the right or at the left."""
+    lengths = torch.tensor([len(row) for row in rows])
+    width = int(lengths.max())
+    ids = torch.full((len(rows), width), pad_id)
+    mask = torch.arange(width) < lengths.unsqueeze(1)
+    if left:
+        mask = mask.flip(1)
+    ids[mask] = torch.tensor([token for row in rows for token in row])
+    return Tokens(ids=ids.to(device), mask=mask.to(device))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -155,6 +155,11 @@ class Comparison:
         return tuple(policy for arm in self.arms for policy in arm.policies)
 
     @property
+    def evaluators(self) -> tuple[str, ...]:
+        """What arms are rewarded by, or chosen by as controls; each once."""
+        return tuple(dict.fromkeys(arm.evaluator for arm in self.arms if arm.evaluator))
+
+    @property
     def num_seeds(self) -> int:
         """How often each arm was fine-tuned."""
         return max(len(arm.policies) for arm in self.arms)

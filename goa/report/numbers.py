@@ -4,6 +4,8 @@ from goa.report.change import Change, Effect
 from goa.report.comparison import Measure
 
 MISSING = "–"
+POINTS = 100.0
+"""Of a score of 1."""
 MARKS: dict[Effect, str] = {"better": "▲", "worse": "▼", "different": "◆", "none": ""}
 """What stands beside a significant change; the shape says the direction without colour."""
 

@@ -1,12 +1,14 @@
 """The folder that a comparison is written into."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from goa.report.change import Change
 from goa.report.comparison import Comparison, save_comparison
+from goa.report.html.chart import Chart
+from goa.report.html.curves import curve_charts, line_name
 from goa.report.html.page import render_html
 from goa.report.markdown import render_markdown
 from goa.report.materials import ReportMaterials
@@ -24,12 +26,13 @@ CHANGE_COLUMNS = {
     "effect": "effect",
 }
 """Columns of matrix.csv, by what they hold of a change."""
+CURVE_COLUMNS = ("curve", "unit", "arm", "line", "update", "value", "low", "high")
 
 
 def write_report(folder: Path, materials: ReportMaterials) -> None:
-    """Write comparison.json, matrix.csv, report.html, and report.md with its pictures.
+    """Write comparison.json, matrix.csv, curves.csv, report.html, and report.md with its pictures.
 
-    The folder is made if it is not there. Without histories there are no pictures.
+    The folder is made if it is not there. Without histories there are no pictures, and no curves.
     """
     comparison, histories = materials.comparison, materials.histories
     folder.mkdir(parents=True, exist_ok=True)
@@ -37,6 +40,8 @@ def write_report(folder: Path, materials: ReportMaterials) -> None:
     write_matrix(folder / "matrix.csv", comparison)
     (folder / "report.html").write_text(render_html(materials), encoding="utf-8")
     pictures: dict[str, str] = {}
+    if charts := curve_charts(comparison, histories):
+        write_curves(folder / "curves.csv", charts)
     if histories:
         draw_effects(folder / "effect.png", comparison)
         draw_rewards(folder / "reward.png", histories)
@@ -64,6 +69,21 @@ def write_matrix(path: Path, comparison: Comparison) -> None:
                 for name in CHANGE_COLUMNS
             ]
             writer.writerow([*(getattr(cell, name) for name in CELL_COLUMNS), *change])
+
+
+def write_curves(path: Path, charts: Sequence[Chart]) -> None:
+    """Write the charts of training, a line a point, as ``dvc plots`` draws them.
+
+    The band reaches from low to high; of one seed alone both are the value.
+    """
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(CURVE_COLUMNS)
+        for chart in charts:
+            for each in chart.series:
+                band = {x: ends for x, *ends in each.band}
+                named = (chart.title, chart.y_name, each.arm, line_name(each))
+                writer.writerows((*named, x, y, *band.get(x, (y, y))) for x, y in each.points)
 
 
 def summarize(comparison: Comparison) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from goa.objectives.head import Head
 from goa.trainer.collapse import CollapseSettings
-from goa.trainer.diagnostics import Totals
+from goa.trainer.diagnostics import Lesson
 from goa.trainer.optimiser import Optimiser
 from goa.trainer.settings import OptimiserSettings, ValidationSettings
 
@@ -65,8 +65,8 @@ class Learner(Protocol):
     def __len__(self) -> int:
         """Count the rounds."""
 
-    def learn(self, index: int, optimiser: Optimiser) -> Totals:
-        """Do one round; give its diagnostics.
+    def learn(self, index: int, optimiser: Optimiser) -> Lesson:
+        """Do one round; say what it came to.
 
         Equal index and weights move the policy alike; indices only go up.
 
@@ -146,6 +146,11 @@ class TrainingState:
     """What was written at the last one."""
     rows: list[dict[str, float]] = field(default_factory=list)
     """What was recorded, one mapping a look, ``update`` first."""
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether this phase has had its first look."""
+        return self.best_score > -math.inf
 
     def begin_next_phase(self) -> None:
         """Forget what is of one phase alone."""

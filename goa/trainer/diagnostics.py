@@ -1,6 +1,7 @@
 """What is worth knowing of a step: sums with their weights, over passes and processes."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from goa.objectives.contract import Batch
 from goa.objectives.divergence import kl_estimate
@@ -8,8 +9,51 @@ from goa.rollouts.rollout import Rollout
 from goa.trainer.team import Team
 
 Totals = dict[str, tuple[float, float]]
-"""Diagnostics by name as (sum, weight); what is counted, not averaged, weighs nothing."""
-TEXTS, TOKENS = "texts", "tokens"
+"""Diagnostics by name as (sum, weight)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How much is learnt from."""
+
+    texts: int = 0
+    """Candidates and references."""
+    tokens: int = 0
+    """Theirs, end tokens included."""
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(texts=self.texts + other.texts, tokens=self.tokens + other.tokens)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """What a round came to, over all processes."""
+
+    totals: Totals
+    counts: Counts = Counts()
+
+
+class Means:
+    """Averages diagnostics, until they are taken."""
+
+    def __init__(self) -> None:
+        self._totals: Totals = {}
+
+    def add(self, values: Totals) -> None:
+        """Put further sums and weights in."""
+        add(self._totals, values)
+
+    def note(self) -> str:
+        """Say the reward, or else the loss, in a few words."""
+        name = "reward" if "reward" in self._totals else "loss"
+        value, weight = self._totals[name]
+        return f"{name} {value / weight:.3f}"
+
+    def take(self) -> dict[str, float]:
+        """Give the means by name, and begin anew."""
+        means = {name: value / weight for name, (value, weight) in self._totals.items() if weight}
+        self._totals.clear()
+        return means
 
 
 def said_of(rollout: Rollout, team: Team) -> Totals:
@@ -37,13 +81,19 @@ def measured(batch: Batch) -> Totals:
     return found
 
 
-def counted(rollout: Rollout) -> Totals:
-    """Count the candidates and references that a rollout is learnt from, and their tokens."""
+def counted(rollout: Rollout) -> Counts:
+    """Count the candidates and references that this process learns from in a rollout."""
     masks = [rollout.mask, *([rollout.references.mask] if rollout.references is not None else [])]
-    return {
-        TEXTS: (float(sum(int(mask.any(dim=-1).sum()) for mask in masks)), 0.0),
-        TOKENS: (float(sum(int(mask.sum()) for mask in masks)), 0.0),
-    }
+    return Counts(
+        texts=sum(int(mask.any(dim=-1).sum()) for mask in masks),
+        tokens=sum(int(mask.sum()) for mask in masks),
+    )
+
+
+def count_over(team: Team, own: Counts) -> Counts:
+    """Sum counts over all processes."""
+    texts, tokens = team.totals([own.texts, own.tokens])
+    return Counts(texts=int(texts), tokens=int(tokens))
 
 
 def add(totals: Totals, values: Mapping[str, tuple[float, float]]) -> None:

@@ -15,7 +15,7 @@ from goa.rollouts.controls import shuffled
 from goa.rollouts.rollout import Rollout
 from goa.rollouts.rounds import CandidateRounds
 from goa.settings import Settings
-from goa.trainer.diagnostics import Totals, add, counted, over_the_team, said_of
+from goa.trainer.diagnostics import Counts, Lesson, count_over, counted, said_of
 from goa.trainer.optimiser import Optimiser
 from goa.trainer.update import NotFiniteError, Updater
 
@@ -72,17 +72,17 @@ class Evolution:
         self.parameters = parameters
         self.settings = settings
         self.seed = seed
-        self._counts: Totals = {}
+        self._counts = Counts()
 
     def __len__(self) -> int:
         """Count the rounds."""
         return len(self.rounds)
 
     @torch.no_grad()
-    def learn(self, index: int, optimiser: Optimiser) -> Totals:
+    def learn(self, index: int, optimiser: Optimiser) -> Lesson:
         """Try perturbations on the sources of one round, and step."""
         self.updater.policy.model.eval()
-        self._counts = {}
+        self._counts = Counts()
         examples = self.rounds.examples(index)
         tokens_per_pass = optimiser.settings.tokens_per_pass
         centre = self.updater.attach(self._write(examples, index), tokens_per_pass)
@@ -105,14 +105,14 @@ class Evolution:
         spread = float(rewards.std(correction=0))
         kl, count = totals["kl"]
         self.updater.steer(kl / count)
-        totals |= over_the_team(self._counts, self.updater.team)
-        return totals | {"perturbed_spread": (spread, 1.0), "grad_norm": (norm, 1.0)}
+        totals |= {"perturbed_spread": (spread, 1.0), "grad_norm": (norm, 1.0)}
+        return Lesson(totals=totals, counts=count_over(self.updater.team, self._counts))
 
     def _write(self, examples: Sequence[Example], index: int) -> Rollout:
         """Write and score candidates with the weights as they are."""
         seed = derive_seed(self.rounds.plan.seed, "round", index)
         rollout = self.rounds.writer.write(examples, seed, index)
-        add(self._counts, counted(rollout))
+        self._counts += counted(rollout)
         return rollout
 
     def _reward(self, examples: Sequence[Example], index: int, tokens_per_pass: int) -> float:

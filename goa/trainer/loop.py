@@ -1,6 +1,5 @@
 """Phases in, a better policy out."""
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -12,16 +11,9 @@ from goa.errors import TrainingError
 from goa.policies.policy import Policy
 from goa.policies.sharding import gathered, is_sharded, own_part, spread_like
 from goa.trainer.anchor import Anchor
-from goa.trainer.collapse import find_collapse
-from goa.trainer.contract import (
-    Guarded,
-    Guarding,
-    Phase,
-    TrainingState,
-    Validation,
-    Watcher,
-)
-from goa.trainer.diagnostics import TEXTS, TOKENS, Totals, add
+from goa.trainer.contract import Guarding, Phase, TrainingState, Watcher
+from goa.trainer.diagnostics import Means
+from goa.trainer.looks import Looks
 from goa.trainer.optimiser import Optimiser, head_parameters
 from goa.trainer.team import Team
 from goa.trainer.update import NotFiniteError
@@ -102,8 +94,9 @@ class _Course:
             trainer.parameters, phase.optimiser, len(phase.learner), phase.learner.heads
         )
         self.best: dict[str, Tensor] = {}
-        self.means = _Means()
-        if self._is_under_way:
+        self.means = Means()
+        self.looks = Looks(phase, state, trainer.policy, trainer.guards)
+        if state.is_under_way:
             load(self.weights, {name: kept[WEIGHTS + name] for name in self.weights})
             self.best = {
                 name: spread_like(weight, kept[BEST + name]).to(weight.device)
@@ -123,15 +116,11 @@ class _Course:
         elif phase.carries_optimiser:
             self.optimiser.restore(kept)
 
-    @property
-    def _is_under_way(self) -> bool:
-        return self.state.best_score > -math.inf
-
     def run(self, checkpoints: Checkpoints, watcher: Watcher) -> None:
         """Go through the rounds that are left; end with the best policy."""
         state, every, start = self.state, self.phase.validation.every, self.state.phase_start
         end = start + len(self.phase.learner)
-        if not self._is_under_way:
+        if not state.is_under_way:
             self._look(watcher)
             watcher.record(state.update, state.rows[-1])
         while state.update < end and not self._is_over():
@@ -156,7 +145,7 @@ class _Course:
     def _learn(self, checkpoints: Checkpoints) -> None:
         index, started = self.state.update - self.state.phase_start, time.monotonic()
         try:
-            totals = self.phase.learner.learn(index, self.optimiser)
+            lesson = self.phase.learner.learn(index, self.optimiser)
         except NotFiniteError as error:
             name = f"update-{self.state.update + 1}"
             if not self.trainer.team.is_first:
@@ -166,73 +155,21 @@ class _Course:
                 f"update {self.state.update + 1}: {error}; lower the learning rate, or look at the "
                 f"evaluator's rewards; the batch is in {path}"
             ) from None
-        self.means.add(totals)
-        self.state.texts += int(totals.get(TEXTS, (0, 0))[0])
-        self.state.tokens += int(totals.get(TOKENS, (0, 0))[0])
+        self.means.add(lesson.totals)
+        self.state.texts += lesson.counts.texts
+        self.state.tokens += lesson.counts.tokens
         self.state.seconds += time.monotonic() - started
 
     def _look(self, watcher: Watcher) -> None:
-        """Validate, note it, and keep the weights if they are the best so far.
-
-        The best so far has the highest score of those whose guards are not significantly worse
-        than at the start; a phase's first look, at what the one before chose, is one in any case.
-        """
-        state = self.state
-        self.policy.model.eval()
-        with self.policy.whole():
-            seen = self.phase.validate()
-        means = self.means.take()
-        guarded = self._guard(seen)
-        state.rows.append({"update": state.update, **means, **seen.values, **guarded.values})
-        self._tell(guarded, watcher)
-        if state.first_entropy is None:
-            state.first_entropy = means.get("entropy")
-        is_better = seen.score > state.best_score and not guarded.worse
-        if is_better or not self._is_under_way:
-            state.best_score, state.best_update = seen.score, state.update
-            state.looks_since_best = 0
+        """Look at the validation split, and keep the weights if they are the best so far."""
+        if self.looks.look(self.means.take(), watcher):
             self.best = {
                 name: weight.detach().clone() for name, weight in self.trainer.parameters.items()
             }
-        else:
-            state.looks_since_best += 1
-        self._score = seen.score
-
-    def _guard(self, seen: Validation) -> Guarded:
-        """Measure the guards of a look, if there are any."""
-        state, guards = self.state, self.trainer.guards
-        if guards is None:
-            return Guarded(values={}, worse={})
-        if not state.rows:
-            state.first_outputs = list(seen.outputs)
-        state.last_outputs = list(seen.outputs)
-        return guards.look(seen.outputs, state.first_outputs)
-
-    def _tell(self, guarded: Guarded, watcher: Watcher) -> None:
-        """Note since when guards are worse, and say which have just become so."""
-        state = self.state
-        before, state.worse_since = state.worse_since, {}
-        for name, fall in guarded.worse.items():
-            state.worse_since[name] = before.get(name, state.update)
-            if name not in before:
-                first, now = (row["validation_reward"] for row in (state.rows[0], state.rows[-1]))
-                watcher.say(
-                    f"update {state.update}: guard {name} is significantly worse than at the start "
-                    f"({fall}), while the validation reward went from {first:.4f} to {now:.4f}; "
-                    "until it recovers, no policy counts as the best"
-                )
 
     def _watch_for_collapse(self, watcher: Watcher) -> None:
         """Take the best policy back where this one has collapsed, and go on more slowly."""
-        state, row = self.state, self.state.rows[-1]
-        if self.phase.collapse is None:
-            return
-        found = find_collapse(
-            self.phase.collapse,
-            score=(self._score, state.best_score),
-            entropy=(row.get("entropy"), state.first_entropy),
-        )
-        row["collapsed"] = float(found is not None)
+        state, found = self.state, self.looks.find_collapse()
         if found is not None:
             state.restorations += 1
             load(self.trainer.parameters, self.best)
@@ -275,27 +212,6 @@ class _Course:
         bad = [float((~own_part(weight).isfinite()).any()) for weight in self.weights.values()]
         totals = self.trainer.team.totals(bad)
         return [name for name, total in zip(self.weights, totals, strict=True) if total]
-
-
-class _Means:
-    """Averages diagnostics between two looks."""
-
-    def __init__(self) -> None:
-        self._totals: Totals = {}
-
-    def add(self, values: Totals) -> None:
-        add(self._totals, values)
-
-    def note(self) -> str:
-        """Say the reward, or else the loss, in a few words."""
-        name = "reward" if "reward" in self._totals else "loss"
-        value, weight = self._totals[name]
-        return f"{name} {value / weight:.3f}"
-
-    def take(self) -> dict[str, float]:
-        means = {name: value / weight for name, (value, weight) in self._totals.items() if weight}
-        self._totals.clear()
-        return means
 
 
 def to_the_first(tensors: Mapping[str, Tensor], team: Team) -> dict[str, Tensor]:

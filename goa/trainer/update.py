@@ -16,7 +16,16 @@ from goa.policies.tokens import WantedEntropy
 from goa.randomness import derive_seed
 from goa.rollouts.rollout import Rollout, Rounds
 from goa.trainer.anchor import Anchor
-from goa.trainer.diagnostics import Totals, add, counted, measured, over_the_team, said_of
+from goa.trainer.diagnostics import (
+    Lesson,
+    Totals,
+    add,
+    count_over,
+    counted,
+    measured,
+    over_the_team,
+    said_of,
+)
 from goa.trainer.optimiser import Optimiser
 from goa.trainer.perturbation import Perturbation
 from goa.trainer.team import Team
@@ -121,7 +130,7 @@ class Updater:
         self.policy.learn(dropout=self.plan.dropout)
         rollout = self.attach(rollout.by_length(), optimiser.settings.tokens_per_pass)
         shares = self._shares(rollout, update)
-        totals = counted(rollout)
+        totals: Totals = {}
         for turn in range(self.plan.steps_per_round):
             member = (self.team.rank,) if self.team.rank else ()
             seed = derive_seed(self.plan.seed, "dropout", update, turn, *member)
@@ -275,9 +284,10 @@ class RolloutLearner:
         """Count the rounds."""
         return len(self.rounds)
 
-    def learn(self, index: int, optimiser: Optimiser) -> Totals:
+    def learn(self, index: int, optimiser: Optimiser) -> Lesson:
         """Make the rollout of one round, and learn from it."""
         with self.updater.policy.whole():
             rollout = self.rounds[index]
-        totals = self.updater.update(rollout, optimiser, index)
-        return totals | said_of(rollout, self.updater.team)
+        team = self.updater.team
+        totals = self.updater.update(rollout, optimiser, index) | said_of(rollout, team)
+        return Lesson(totals=totals, counts=count_over(team, counted(rollout)))

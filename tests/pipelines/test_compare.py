@@ -17,12 +17,13 @@ from goa.evaluators.rouge import RougeSettings
 from goa.evaluators.table import build_metric
 from goa.records import Example
 from goa.report.comparison import load_comparison
-from goa.tracking.cost import Cost, save_cost
+from goa.tracking.cost import save_cost
 from goa.tracking.progress import Progress
 from goa.tracking.spool import Spool
 from pipelines.arms import evaluating_stage
 from pipelines.compare import compare_policies
 from pipelines.stage import Stage, cost_path
+from tests.costs import make_cost
 
 REFERENCE = "one two three four five six seven eight nine ten"
 EXAMPLES = tuple(
@@ -79,17 +80,8 @@ def write_policy(name: str, num_right: int) -> None:
 
 
 def write_cost(stage: str) -> None:
-    cost = Cost(
-        stage=stage,
-        seconds=90.0,
-        peak_memory=2_000_000,
-        peak_gpu_memory=None,
-        energy=None,
-        machine="A processor, 2 cores",
-        work={},
-    )
     cost_path(stage).parent.mkdir(parents=True, exist_ok=True)
-    save_cost(cost_path(stage), cost)
+    save_cost(cost_path(stage), make_cost(stage))
 
 
 @pytest.fixture
@@ -156,7 +148,7 @@ def test_comparing_twice_writes_the_same_files(stage: Stage) -> None:
     before = [path.read_bytes() for path in names]
     compare_policies(stage)
 
-    assert len(names) == 7
+    assert len(names) == 8
     assert [path.read_bytes() for path in names] == before
 
 

@@ -8,26 +8,15 @@ import yaml
 from goa.arms import Arm, TrainedPolicy
 from goa.errors import DataError
 from goa.evaluation.controls import ControlSettings
-from goa.tracking.cost import Cost, Work, save_cost
+from goa.tracking.cost import Work, save_cost
 from pipelines.costs import read_costs, seconds_a_sentence, stages_to
+from tests.costs import make_cost
 
 STAGES = yaml.safe_load((Path(__file__).parents[2] / "dvc.yaml").read_text())["stages"]
 TRAINED = [
     TrainedPolicy(arm=Arm(evaluator="bleu"), seed=17),
     TrainedPolicy(arm=Arm(evaluator="bleu", control="constant"), seed=17),
 ]
-
-
-def make_cost(stage: str, **work: Work) -> Cost:
-    return Cost(
-        stage=stage,
-        seconds=60.0,
-        peak_memory=1,
-        peak_gpu_memory=None,
-        energy=None,
-        machine="one",
-        work=work,
-    )
 
 
 def test_the_stages_of_all_policies_are_named_in_running_order() -> None:
@@ -63,19 +52,23 @@ def test_costs_come_in_the_order_asked_for(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_sentence_takes_the_time_of_its_decoding_alone() -> None:
     costs = [
-        make_cost("finetune@bleu-17", training=Work(seconds=9.0, sentences=9, tokens=9)),
+        make_cost("finetune@bleu-17", work={"training": Work(seconds=9.0, sentences=9, tokens=9)}),
         make_cost(
             "evaluate_mle",
-            greedy=Work(seconds=2.0, sentences=100, tokens=9),
-            beam=Work(seconds=5.0, sentences=100, tokens=9),
+            work={
+                "greedy": Work(seconds=2.0, sentences=100, tokens=9),
+                "beam": Work(seconds=5.0, sentences=100, tokens=9),
+            },
         ),
-        make_cost("evaluate@bleu-17", greedy=Work(seconds=3.0, sentences=100, tokens=9)),
+        make_cost("evaluate@bleu-17", work={"greedy": Work(seconds=3.0, sentences=100, tokens=9)}),
         make_cost(
             "evaluate_control@bleu-constant-17",
-            greedy=Work(seconds=4.0, sentences=100, tokens=9),
-            beam=Work(seconds=0.0, sentences=0, tokens=0),
+            work={
+                "greedy": Work(seconds=4.0, sentences=100, tokens=9),
+                "beam": Work(seconds=0.0, sentences=0, tokens=0),
+            },
         ),
-        make_cost("evaluate@other-1", greedy=Work(seconds=3.0, sentences=100, tokens=9)),
+        make_cost("evaluate@other-1", work={"greedy": Work(seconds=3.0, sentences=100, tokens=9)}),
     ]
     assert seconds_a_sentence(costs, ["mle", *(policy.name for policy in TRAINED)]) == {
         ("mle", "greedy"): 0.02,

@@ -16,13 +16,14 @@ from goa.errors import DataError, SettingsError, TrackingError
 from goa.policies.adapter import AdapterSettings, add_adapter
 from goa.policies.policy import Policy
 from goa.policies.storage import save_policy
-from goa.tracking.cost import Cost, Work, save_cost
+from goa.tracking.cost import Work, save_cost
 from goa.tracking.spool import Spool
 from goa.tracking.store import connect
 from pipelines import publish as module
 from pipelines.graph import lock_entries
 from pipelines.publish import project_store, publish
 from pipelines.results import Result, stage_run
+from tests.costs import make_cost
 from tests.pipelines.recorded import DVC_YAML, Project
 
 pytestmark = [
@@ -308,13 +309,10 @@ def test_what_a_stage_cost_is_among_its_metrics_and_makes_no_other_result(
 ) -> None:
     path = project.root / "out/costs/pretrain.json"
     path.parent.mkdir()
-    cost = Cost(
-        stage="pretrain",
+    cost = make_cost(
         seconds=100.0,
         peak_memory=2000,
-        peak_gpu_memory=None,
         energy=50.0,
-        machine="one",
         work={"training": Work(seconds=40.0, sentences=10, tokens=200)},
     )
     save_cost(path, cost)

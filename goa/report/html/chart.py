@@ -6,6 +6,8 @@ from math import log10
 
 from matplotlib.ticker import LogLocator, MaxNLocator
 
+from goa.report.html.labels import Label, Named, place_labels
+
 LEFT, RIGHT, TOP, BOTTOM = 44.0, 12.0, 10.0, 38.0
 """Room around the plot, for the numbers and names of its axes."""
 MARGIN = 0.04
@@ -79,18 +81,6 @@ class Stroke:
     bars: str
     """Error bars; empty: none."""
     dots: tuple[Dot, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Label:
-    """A name beside a point."""
-
-    x: float
-    y: float
-    anchor: str
-    """As SVG's text-anchor."""
-    text: str
-    style: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,54 +190,19 @@ def _path(points: Sequence[Point]) -> str:
     return "M" + "L".join(f"{x:g} {y:g}" for x, y in points)
 
 
-LETTER, LINE = 6.8, 12.0
-"""Width of a label's letter, in the widest of usual fonts, and height of its line."""
-
-
 def _labels(chart: Chart, x: Scale, y: Scale) -> Iterable[Label]:
-    """Name points where there is room: beside, above or below; where there is none, not at all."""
-    taken = [
+    dots = [
         (x(a) - 4, y(b) - 4, x(a) + 4, y(b) + 4) for each in chart.series for a, b in each.points
     ]
-    taken += [
+    bars = [
         (x(a) - 1, y(high), x(a) + 1, y(low)) for each in chart.series for a, low, high in each.bars
     ]
-    for each in chart.series:
-        for (a, b), text in zip(each.points, each.labels, strict=False):
-            for label in _around(x(a), y(b), text, each.style):
-                box = _box(label)
-                inside = box[0] >= LEFT and box[2] <= chart.width and box[1] >= 0
-                if inside and not any(_overlap(box, other) for other in taken):
-                    taken.append(box)
-                    yield label
-                    break
-
-
-def _around(x: float, y: float, text: str, style: str) -> Iterable[Label]:
-    for dx, dy, anchor in (
-        (7, 4, "start"),
-        (-7, 4, "end"),
-        (0, -8, "middle"),
-        (0, 16, "middle"),
-        (6, -7, "start"),
-        (-6, -7, "end"),
-        (6, 15, "start"),
-        (-6, 15, "end"),
-    ):
-        yield Label(x=round(x + dx, 1), y=round(y + dy, 1), anchor=anchor, text=text, style=style)
-
-
-Box = tuple[float, float, float, float]
-
-
-def _box(label: Label) -> Box:
-    width = LETTER * len(label.text)
-    left = label.x - {"start": 0.0, "middle": width / 2, "end": width}[label.anchor]
-    return left, label.y - LINE + 2, left + width, label.y + 2
-
-
-def _overlap(one: Box, other: Box) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+    named = (
+        Named(x=x(a), y=y(b), text=text, style=each.style)
+        for each in chart.series
+        for (a, b), text in zip(each.points, each.labels, strict=False)
+    )
+    return place_labels(named, [*dots, *bars], LEFT, chart.width)
 
 
 def _number(value: float) -> str:

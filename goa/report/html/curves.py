@@ -7,11 +7,10 @@ from goa.report.comparison import Comparison
 from goa.report.history import Curve, History
 from goa.report.html.chart import Chart, Series
 from goa.report.html.styles import arm_styles
+from goa.report.numbers import POINTS
 
 MAX_POINTS = 120
 """More updates than this are averaged, neighbour with neighbour."""
-POINTS = 100.0
-"""Of a score of 1."""
 NO_GUARDS = {"reward", "loss", "length", "phase_reward", "live_reward"}
 """What training logs of the validation split besides guards, without the prefix."""
 VALIDATION = "validation_"
@@ -26,7 +25,7 @@ def curve_charts(comparison: Comparison, histories: Sequence[History]) -> tuple[
     logged = {history.policy: history for history in histories}
     found = _Curves(comparison, logged)
     charts = [
-        *(found.reward(name) for name in _evaluators(comparison)),
+        *(found.reward(name) for name in comparison.evaluators),
         *(
             found.over_arms(f"Guard: {name}", f"{name} × 100", [f"{VALIDATION}{name}"], POINTS)
             for name in _guards(histories)
@@ -36,10 +35,6 @@ def curve_charts(comparison: Comparison, histories: Sequence[History]) -> tuple[
         found.over_arms("Length of outputs", "tokens", ["validation_length", "length"]),
     ]
     return tuple(chart for chart in charts if chart is not None)
-
-
-def _evaluators(comparison: Comparison) -> list[str]:
-    return list(dict.fromkeys(arm.evaluator for arm in comparison.arms if arm.evaluator))
 
 
 def _guards(histories: Sequence[History]) -> list[str]:
@@ -146,8 +141,12 @@ def _chart(title: str, y_name: str, series: Sequence[Series | None]) -> Chart | 
     )
 
 
+def line_name(series: Series) -> str:
+    """Name a line: an arm has one more in a chart of rewards, of what it was trained on."""
+    return f"{series.arm} in training" if "faint" in series.style else series.arm
+
+
 def _tell(drawn: Sequence[Series]) -> Iterator[str]:
     for each in drawn:
-        what = f"{each.arm} in training" if "faint" in each.style else each.arm
         (_, first), (update, last) = each.points[0], each.points[-1]
-        yield f"{what}: from {first:.4g} to {last:.4g} at update {update:.0f}"
+        yield f"{line_name(each)}: from {first:.4g} to {last:.4g} at update {update:.0f}"

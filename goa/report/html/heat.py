@@ -4,9 +4,8 @@ from collections.abc import Callable
 from math import log1p
 
 from goa.report.comparison import Cell, Comparison
+from goa.report.numbers import POINTS
 
-POINTS = 100.0
-"""Of a score of 1."""
 LEAST = 1.0
 """The largest change of a matrix counts as at least this many points: noise stays pale."""
 

@@ -10,9 +10,12 @@ NUM_COLOURS = 6
 
 def arm_styles(comparison: Comparison) -> Mapping[str, str]:
     """Give each arm its classes: the baseline's is ``base``, others have a colour, and a dash."""
-    evaluators = list(dict.fromkeys(arm.evaluator for arm in comparison.arms if arm.evaluator))
     styles = {}
     for arm in comparison.arms:
-        colour = f"c{evaluators.index(arm.evaluator) % NUM_COLOURS}" if arm.evaluator else "base"
+        colour = (
+            f"c{comparison.evaluators.index(arm.evaluator) % NUM_COLOURS}"
+            if arm.evaluator
+            else "base"
+        )
         styles[arm.name] = f"{colour} {arm.control}" if arm.control else colour
     return styles

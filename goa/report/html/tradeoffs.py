@@ -8,18 +8,15 @@ from goa.report.evidence import Bar
 from goa.report.history import Curve, History
 from goa.report.html.chart import Chart, Series
 from goa.report.html.styles import arm_styles
-
-POINTS = 100.0
-"""Of a score of 1."""
+from goa.report.numbers import POINTS
 
 
 def frontier_charts(comparison: Comparison, histories: Sequence[History]) -> tuple[Chart, ...]:
     """Draw validation reward against divergence, a chart an evaluator, a line a policy."""
     logged = {history.policy: history for history in histories}
     styles = arm_styles(comparison)
-    evaluators = dict.fromkeys(arm.evaluator for arm in comparison.arms if arm.evaluator)
     charts = []
-    for evaluator in evaluators:
+    for evaluator in comparison.evaluators:
         arms = [arm for arm in comparison.arms if arm.evaluator == evaluator]
         series = [each for arm in arms for each in _frontier(arm, logged, styles[arm.name])]
         if series:

@@ -29,35 +29,6 @@ def score(policy: Policy, sources: list[str], targets: list[list[str]]) -> torch
         ).log_probs
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_a_tokens_rank_counts_the_tokens_that_are_likelier(
-    make_policy: Callable[..., Policy], architecture: str
-) -> None:
-    policy = make_policy(architecture)
-    sources = policy.tokenize_sources(SENTENCES[:2])
-    rows = policy.pad(policy.target_ids([*SENTENCES[1:4], SENTENCES[0]]))
-    tokens, mask = rows.ids.view(2, 2, -1), rows.mask.view(2, 2, -1)
-    ranks = policy.ranks(sources, tokens, mask)
-    place = (1, 0, 2)
-    log_probs = []
-    for token in range(len(policy.tokenizer)):
-        changed = tokens.clone()
-        changed[place] = token
-        with torch.no_grad():
-            log_probs.append(float(policy.score(sources, changed, mask).log_probs[place]))
-    likelier = sum(other > log_probs[tokens[place]] for other in log_probs)
-    assert ranks[place] == likelier + 1
-    assert bool((ranks[~mask] == 0).all())
-    assert bool((ranks[mask] >= 1).all())
-
-
-def test_what_greedy_decoding_writes_ranks_first(policy: Policy) -> None:
-    sources = policy.tokenize_sources(SENTENCES[:3])
-    written = generate(policy, sources, GreedySettings(kind="greedy", max_tokens=8), 0, list("abc"))
-    ranks = policy.ranks(sources, written.tokens, written.mask)
-    assert ranks[written.mask].tolist() == [1] * int(written.mask.sum())
-
-
 @pytest.mark.parametrize("architecture", ENCODER_DECODERS)
 def test_log_probs_are_those_of_the_models_own_cross_entropy(
     make_policy: Callable[..., Policy], architecture: str

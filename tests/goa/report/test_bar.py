@@ -154,6 +154,23 @@ def test_the_same_way_of_decoding_is_never_too_slow(bar_of: MakeBar) -> None:
     assert bar.same_time.untrained.strategy == "greedy"
 
 
+def test_what_is_the_best_in_any_time_and_in_no_more_is_told_once(bar_of: MakeBar) -> None:
+    seconds = {**SECONDS, ("mle", "mbr"): 0.01}
+    bar = bar_of({"mle": MLE, "rouge": {"greedy": 0.7}}, seconds)
+
+    assert bar.same_time == bar.any_time
+    assert "by mbr in 0.01 s a sentence at best" in bar.sentence
+    assert "In no more time" not in bar.sentence
+
+
+def test_it_is_said_where_training_saves_no_time_either(bar_of: MakeBar) -> None:
+    bar = bar_of({"mle": {"greedy": 0.65, "mbr": 0.8}, "rouge": {"greedy": 0.5}}, SECONDS)
+
+    assert bar.same_time is not None
+    assert (bar.same_time.untrained.strategy, bar.same_time.outcome) == ("greedy", "reached")
+    assert bar.sentence.endswith(", training saves no time either.")
+
+
 def test_without_times_nothing_is_said_of_time(bar_of: MakeBar) -> None:
     bar = bar_of({"mle": MLE, "rouge": {"greedy": 0.7}})
 
@@ -176,6 +193,12 @@ def test_noised_sources_are_no_way_of_decoding(bar_of: MakeBar) -> None:
     bar = bar_of({"mle": both, "rouge": {"greedy": 0.6, "greedy_noised": 0.3}})
 
     assert [point.strategy for point in bar.points] == ["greedy", "greedy"]
+
+
+def test_a_strategy_that_is_only_called_noised_is_a_way_of_decoding(bar_of: MakeBar) -> None:
+    bar = bar_of({"mle": {"beam_noised": 0.4}, "rouge": {"beam_noised": 0.6}})
+
+    assert [point.strategy for point in bar.points] == ["beam_noised", "beam_noised"]
 
 
 def test_the_baseline_alone_has_no_bar(compared: Compared) -> None:

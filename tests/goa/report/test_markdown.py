@@ -7,7 +7,8 @@ from itertools import pairwise
 from goa.report.comparison import Comparison
 from goa.report.markdown import render_markdown
 from goa.report.settings import CompareSettings
-from goa.tracking.cost import Cost, Work
+from goa.tracking.cost import Work
+from tests.costs import make_cost
 
 MakeComparison = Callable[..., Comparison]
 
@@ -131,22 +132,17 @@ def test_another_test_is_named(make_comparison: MakeComparison) -> None:
 
 
 COSTS = [
-    Cost(
-        stage="pretrain",
+    make_cost(
         seconds=3700.0,
         peak_memory=2_000_000_000,
-        peak_gpu_memory=None,
         energy=50_000.0,
-        machine="A processor, 2 cores",
         work={"training": Work(seconds=2000.0, sentences=10, tokens=4_000_000)},
     ),
-    Cost(
-        stage="evaluate_mle",
+    make_cost(
+        "evaluate_mle",
         seconds=30.0,
         peak_memory=1_000_000_000,
-        peak_gpu_memory=None,
         energy=2_000.0,
-        machine="A processor, 2 cores",
         work={
             "greedy": Work(seconds=2.0, sentences=10, tokens=100),
             "beam_4": Work(seconds=8.0, sentences=10, tokens=100),

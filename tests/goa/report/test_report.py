@@ -67,6 +67,24 @@ def test_the_baseline_alone_has_no_pictures(
     ]
 
 
+def test_the_curves_of_the_page_are_a_table_too(tmp_path: Path, comparison: Comparison) -> None:
+    histories = [replace(each, policy=f"{each.policy}-17") for each in HISTORIES]
+    write_report(tmp_path, ReportMaterials(comparison=comparison, histories=histories))
+    with (tmp_path / "curves.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+
+    assert {row["curve"] for row in rows} == {"Reward: rouge", "Reward: rule", "Length of outputs"}
+    assert [
+        (row["line"], row["update"], row["value"]) for row in rows if row["curve"] == "Reward: rule"
+    ] == [
+        ("rule in training", "1.0", "10.0"),
+        ("rule in training", "2.0", "20.0"),
+        ("rule in training", "3.0", "30.0"),
+        ("rule", "0.0", "10.0"),
+        ("rule", "3.0", "30.0"),
+    ]
+
+
 def test_the_matrix_has_a_line_a_cell(tmp_path: Path, comparison: Comparison) -> None:
     write_report(tmp_path, ReportMaterials(comparison=comparison, histories=HISTORIES))
     with (tmp_path / "matrix.csv").open(encoding="utf-8", newline="") as stream:

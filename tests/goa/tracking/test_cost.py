@@ -5,15 +5,13 @@ from pathlib import Path
 import pytest
 
 from goa.errors import DataError
-from goa.tracking.cost import Cost, Work, load_cost, save_cost
+from goa.tracking.cost import Work, load_cost, save_cost
+from tests.costs import make_cost
 
-COST = Cost(
-    stage="evaluate@bleu-17",
+COST = make_cost(
+    "evaluate@bleu-17",
     seconds=12.5,
-    peak_memory=1_500_000_000,
-    peak_gpu_memory=None,
     energy=830.25,
-    machine="A processor, 2 cores",
     work={"greedy": Work(seconds=2.0, sentences=300, tokens=4100)},
 )
 

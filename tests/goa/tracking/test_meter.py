@@ -175,6 +175,30 @@ def test_a_stage_on_gpus_names_them_and_counts_theirs_too(
     assert (cost.energy, cost.peak_gpu_memory, cost.machine) == (75.0, 123, "2 x NVIDIA X")
 
 
+def test_of_several_tries_gpu_memory_is_the_highest_and_machine_and_work_the_last_one_s(
+    machine: Machine, note: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cuda = SimpleNamespace(
+        is_initialized=lambda: True,
+        max_memory_allocated=lambda: 900,
+        get_device_name=lambda: "NVIDIA X",
+    )
+    monkeypatch.setitem(sys.modules, "torch.cuda", cuda)
+    Meter("one", note).note()
+    cuda.max_memory_allocated = lambda: 300
+    cuda.get_device_name = lambda: "NVIDIA Y"
+    work = {"greedy": Work(seconds=1.5, sentences=3, tokens=20)}
+    cost = Meter("one", note).cost(work)
+    assert (cost.peak_gpu_memory, cost.machine, cost.work) == (900, "1 x NVIDIA Y", work)
+
+
+def test_a_machine_of_one_core_has_one_core(
+    machine: Machine, note: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(meter.os, "sched_getaffinity", lambda _: {0}, raising=False)
+    assert Meter("one", note).cost().machine == "Fast Processor, 1 core"
+
+
 def test_this_machine_can_be_measured(note: Path) -> None:
     held = bytearray(50_000_000)
     cost = Meter("one", note).cost()

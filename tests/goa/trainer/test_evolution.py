@@ -113,7 +113,7 @@ def test_the_weights_are_put_back_exactly(policy: Policy, corpus: Corpus) -> Non
 def test_the_reward_rises(policy: Policy, corpus: Corpus) -> None:
     search = evolution(policy, corpus, num_pairs=4)
     optimiser = Optimiser(policy.trained(), OptimiserSettings(learning_rate=1e-2), 5)
-    rewards = [search.learn(index, optimiser)["reward"][0] for index in range(5)]
+    rewards = [search.learn(index, optimiser).totals["reward"][0] for index in range(5)]
     assert rewards[-1] > rewards[0] + 0.005
 
 
@@ -133,10 +133,11 @@ def test_a_round_is_the_same_whenever_it_is_done(
 
 def test_what_every_side_wrote_is_counted(policy: Policy, corpus: Corpus) -> None:
     search = evolution(policy, corpus, num_pairs=2)
-    totals = search.learn(1, Catch(policy.trained(), OptimiserSettings(), 5))
+    lesson = search.learn(1, Catch(policy.trained(), OptimiserSettings(), 5))
     num_texts = (1 + 2 * 2) * 3 * 2  # as it is and on two sides of each pair; sources; candidates
-    assert totals["texts"] == (num_texts, 0.0)
-    assert num_texts <= totals["tokens"][0] <= 6 * num_texts
+    assert lesson.counts.texts == num_texts
+    assert num_texts <= lesson.counts.tokens <= 6 * num_texts
+    assert not {"texts", "tokens"} & lesson.totals.keys()
 
 
 def test_ranks_take_the_place_of_rewards(policy: Policy, corpus: Corpus) -> None:
@@ -165,7 +166,7 @@ def test_over_adapters_nothing_else_is_touched(policy: Policy, corpus: Corpus) -
     updater = Updater(policy, [], UpdatePlan(seed=1), Anchor(policy, DivergenceSettings()))
     settings = EvolutionSettings(kind="evolution", num_pairs=2)
     search = Evolution(rounds, updater, trained, settings, seed=4)
-    totals = search.learn(0, Optimiser(trained, OptimiserSettings(), 2))
+    totals = search.learn(0, Optimiser(trained, OptimiserSettings(), 2)).totals
     assert torch.equal(policy.model.get_parameter("model.shared.weight"), kept)
     assert {"kl", "entropy", "reward", "grad_norm", "length"} <= totals.keys()
     assert totals["grad_norm"][0] == 0.0  # all earned the same: nothing is known
@@ -190,7 +191,8 @@ def test_the_price_of_divergence_is_part_of_what_is_earned(policy: Policy, corpu
     updater = Updater(policy, [], UpdatePlan(seed=1), anchor)
     settings = EvolutionSettings(kind="evolution", num_pairs=2, sigma=0.1)
     search = Evolution(rounds, updater, policy.trained(), settings, seed=4)
-    assert search.learn(0, Optimiser(policy.trained(), OptimiserSettings(), 2))["grad_norm"][0] > 0
+    lesson = search.learn(0, Optimiser(policy.trained(), OptimiserSettings(), 2))
+    assert lesson.totals["grad_norm"][0] > 0
 
 
 def test_each_round_and_each_pair_has_its_own_perturbation(policy: Policy, corpus: Corpus) -> None:

@@ -21,7 +21,7 @@ from goa.trainer.aims import finetuning_aims
 from goa.trainer.anchor import Anchor
 from goa.trainer.collapse import CollapseSettings
 from goa.trainer.contract import Phase, TrainingState, Validation
-from goa.trainer.diagnostics import Totals
+from goa.trainer.diagnostics import Lesson
 from goa.trainer.finetuning import FinetuneSettings
 from goa.trainer.loop import Trainer
 from goa.trainer.optimiser import Optimiser
@@ -173,7 +173,7 @@ def test_moments_come_over_from_the_phase_before_only_if_told(
         found = []
 
         class Looking(Stub):
-            def learn(self, index: int, optimiser: Optimiser) -> Totals:
+            def learn(self, index: int, optimiser: Optimiser) -> Lesson:
                 found.append(bool(optimiser.adam.state))
                 return super().learn(index, optimiser)
 
@@ -203,13 +203,15 @@ class Stub:
     def __len__(self) -> int:
         return self.num_rounds
 
-    def learn(self, index: int, optimiser: Optimiser) -> Totals:
+    def learn(self, index: int, optimiser: Optimiser) -> Lesson:
         for weight in self.policy.model.parameters():
             if weight.requires_grad:
                 weight.grad = torch.full_like(weight, -1.0)
         optimiser.step(index)
         totals = {"loss": (0.0, 1.0)}
-        return {**totals, "entropy": (self.entropies[index], 1.0)} if self.entropies else totals
+        if self.entropies:
+            totals["entropy"] = (self.entropies[index], 1.0)
+        return Lesson(totals=totals)
 
 
 def scores(*values: float) -> Callable[[], Validation]:
@@ -290,7 +292,7 @@ def test_moments_are_forgotten_with_the_policy_they_were_of(policy: Policy, tmp_
     found = []
 
     class Looking(Stub):
-        def learn(self, index: int, optimiser: Optimiser) -> Totals:
+        def learn(self, index: int, optimiser: Optimiser) -> Lesson:
             found.append(bool(optimiser.adam.state))
             return super().learn(index, optimiser)
 
@@ -317,7 +319,7 @@ def test_a_run_killed_after_a_collapse_goes_on_as_slowly(
         policy = make_policy()
 
         class Stopping(Stub):
-            def learn(self, index: int, optimiser: Optimiser) -> Totals:
+            def learn(self, index: int, optimiser: Optimiser) -> Lesson:
                 if index == stop_at:
                     raise Killed
                 return super().learn(index, optimiser)
@@ -346,7 +348,7 @@ def test_a_loss_that_is_no_number_ends_the_run_with_its_batch_saved(
     rollout = candidates(policy)
 
     class Breaking(Stub):
-        def learn(self, index: int, optimiser: Optimiser) -> Totals:
+        def learn(self, index: int, optimiser: Optimiser) -> Lesson:
             if index == 2:
                 raise NotFiniteError("the loss is nan", rollout)
             return super().learn(index, optimiser)
@@ -365,11 +367,11 @@ def test_a_loss_that_is_no_number_ends_the_run_with_its_batch_saved(
 
 def test_a_broken_model_is_never_saved(policy: Policy, tmp_path: Path) -> None:
     class Breaking(Stub):
-        def learn(self, index: int, optimiser: Optimiser) -> Totals:
-            totals = super().learn(index, optimiser)
+        def learn(self, index: int, optimiser: Optimiser) -> Lesson:
+            lesson = super().learn(index, optimiser)
             if index == 1:
                 next(iter(self.policy.model.parameters())).data.fill_(float("nan"))
-            return totals
+            return lesson
 
     phase = stub_phase(policy, [0.1, 0.2, 0.3, 0.4], learner=Breaking(policy, 3))
     with pytest.raises(TrainingError, match=r"update 2: the weights .* are not finite"):

@@ -238,6 +238,6 @@ def test_likelihood_goes_on_in_one_phase_as_long_as_all_with_dropout_and_pretrai
     optimiser = Optimiser(materials.policy.trained(), OptimiserSettings(learning_rate=1e-2), 5)
     losses = []
     for index in range(5):
-        total, weight = learner.learn(index, optimiser)["nll"]
+        total, weight = learner.learn(index, optimiser).totals["nll"]
         losses.append(total / weight)
     assert losses[-1] < losses[0]

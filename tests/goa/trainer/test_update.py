@@ -20,7 +20,7 @@ from goa.rollouts.rollout import Rollout
 from goa.trainer.anchor import Anchor
 from goa.trainer.optimiser import Optimiser
 from goa.trainer.settings import DivergenceSettings, OptimiserSettings
-from goa.trainer.update import Aim, NotFiniteError, UpdatePlan, Updater
+from goa.trainer.update import Aim, NotFiniteError, RolloutLearner, UpdatePlan, Updater
 from tests.goa.trainer.conftest import candidates, references, weights
 
 LIKELIHOOD = Likelihood(LikelihoodSettings(kind="likelihood", label_smoothing=0.1))
@@ -115,10 +115,11 @@ def test_texts_and_tokens_are_counted_once_a_round_and_not_averaged(
     rollout = dataclasses.replace(own, references=others)
     updater = make_updater(policy, REINFORCE)
     updater.plan = UpdatePlan(seed=1, steps_per_round=2)
-    totals = updater.update(rollout, make_optimiser(policy, tokens_per_pass), 0)
+    lesson = RolloutLearner([rollout], updater).learn(0, make_optimiser(policy, tokens_per_pass))
     num_texts = sum(masks.shape[0] * masks.shape[1] for masks in (own.mask, others.mask))
-    assert totals["texts"] == (num_texts, 0.0)
-    assert totals["tokens"] == (int(own.mask.sum()) + int(others.mask.sum()), 0.0)
+    assert lesson.counts.texts == num_texts
+    assert lesson.counts.tokens == int(own.mask.sum()) + int(others.mask.sum())
+    assert not {"texts", "tokens"} & lesson.totals.keys()
 
 
 def test_an_aim_without_weight_is_left_out(make_policy: Callable[..., Policy]) -> None:
