@@ -50,7 +50,7 @@ class Corpus:
 
     def __len__(self) -> int:
         """Count the examples."""
-        return self._ends[-1] if self._ends else 0
+        return int(self._ends[-1]) if self._ends else 0
 
     def __getitem__(self, index: int) -> Example:
         """Read the example at an index from 0.

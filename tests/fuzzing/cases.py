@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, given, settings
 
 from goa.errors import GoaError
 
@@ -33,7 +33,6 @@ def fuzz(target: str, num_cases: int, **strategies: Any) -> Callable[..., Any]:
             derandomize=FACTOR == 1,
             deadline=None,
             database=None,
-            phases=(Phase.generate,),
             suppress_health_check=list(HealthCheck),
         )
         return told(given(**strategies)(counted))

@@ -1,6 +1,6 @@
 """Every place of params.yaml, found by walking the settings models: a new setting is one more."""
 
-import copy
+import json
 import types
 import typing
 from collections.abc import Iterator
@@ -30,9 +30,9 @@ class Place:
     def __repr__(self) -> str:
         return ".".join(map(str, self.path))
 
-    def content(self, base: dict[str, Any]) -> dict[str, Any]:
-        """Give the file's content with everything on the way to this place."""
-        found = copy.deepcopy(base)
+    def content(self, base: str) -> dict[str, Any]:
+        """Give the file's content, of which the base is JSON, with all on the way to this place."""
+        found: dict[str, Any] = json.loads(base)
         for path, model in self.planted:
             put(found, path, minimal(model))
         return found

@@ -1,5 +1,6 @@
 """Whatever params.yaml says: it is taken, or a message names the place and what is wrong there."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from tests.fuzzing.cases import fuzz
 from tests.fuzzing.places import Place, places, put
 
 PROJECT = Path(__file__).parents[2]
-BASE: dict[str, Any] = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
+BASE = json.dumps(yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8")))
 PLACES = list(places(Params))
 REQUIRED = [place for place in PLACES if place.field.is_required()]
 BOUND = [(place, value) for place in PLACES for value in place.too_far()]

@@ -165,8 +165,10 @@ def _field(record: Mapping[str, Any], name: str, where: str) -> Any:
 
 
 def _is_deeper(value: object, depth: int) -> bool:
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return depth < 0 or any(_is_deeper(each, depth - 1) for each in inner)
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return depth == 0 or any(_is_deeper(each, depth - 1) for each in inner)
 
 
 def _wrong_type(field: str, expected: str, found: object, where: str) -> DataError:

@@ -1,5 +1,7 @@
 """Splits on disk."""
 
+from pathlib import Path
+
 import pyarrow as pa
 import pytest
 

@@ -1,6 +1,7 @@
 """The candidate pool and its rewards on disk."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
