@@ -1,5 +1,6 @@
 """Whatever params.yaml says: it is taken, or a message names the place and what is wrong there."""
 
+import difflib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -81,6 +82,7 @@ def test_a_wrong_type_is_named_with_its_place_and_what_was_found(place: Place) -
 @fuzz("params.yaml: a setting left out", 60, place=st.sampled_from(REQUIRED))
 def test_what_is_missing_is_named(place: Place) -> None:
     content = place.content(BASE)
+    put(content, place.path, None)
     inner: Any = content
     for key in place.path[:-1]:
         inner = inner[key]
@@ -99,21 +101,28 @@ def test_what_is_out_of_range_is_named(bound: tuple[Place, Any]) -> None:
 @fuzz("params.yaml: a misspelt setting", 200, place=st.sampled_from(PLACES), data=st.data())
 def test_a_misspelt_setting_names_the_nearest(place: Place, data: st.DataObject) -> None:
     right = str(place.path[-1])
-    wrong = data.draw(misspelt(right))
+    beside = {
+        str(other.path[-1])
+        for other in PLACES
+        if (other.path[:-1], other.planted) == (place.path[:-1], place.planted)
+    }
+    wrong = data.draw(misspelt(right).filter(lambda name: name not in beside))
     content = place.content(BASE)
     put(content, (*place.path[:-1], wrong), DATE)
     message = problems(content)
     told = [line for line in message.splitlines() if f"{wrong}: unknown setting; " in line]
     assert len(told) == 1, place
     hint = told[0].partition("unknown setting; ")[2]
-    near = hint.removeprefix("did you mean ").removesuffix("?")
-    assert right in (near, *hint.split(", ")) or _as_near(near, place), place
+    if hint.startswith("did you mean "):
+        near = hint.removeprefix("did you mean ").removesuffix("?")
+        assert near in beside, place
+        assert likeness(wrong, near) >= likeness(wrong, right), place
+    else:
+        assert right in hint.removeprefix("known here: ").split(", "), place
 
 
-def _as_near(name: str, place: Place) -> bool:
-    """Say whether a name is a setting of the same model: another may be as near."""
-    beside = [other.path[-1] for other in PLACES if other.path[:-1] == place.path[:-1]]
-    return name in beside and len(str(place.path[-1])) < 5
+def likeness(wrong: str, name: str) -> float:
+    return difflib.SequenceMatcher(None, name, wrong).ratio()
 
 
 @fuzz("params.yaml: any value anywhere", 600, place=st.sampled_from(PLACES), value=VALUES)
