@@ -13,7 +13,7 @@ import yaml
 from yaml.composer import ComposerError
 from yaml.constructor import ConstructorError
 
-from goa.errors import SettingsError, excerpt
+from goa.errors import ROOM_FOR_NAMES, SettingsError, excerpt
 
 MAX_DEPTH = 50
 """Collections within one another; settings need ten."""
@@ -38,7 +38,8 @@ def parse_yaml(text: str, where: str) -> Any:
         return yaml.load(text, _PlainLoader)
     # The scanner lets through what chr() says of a character's number that is none.
     except (yaml.YAMLError, ValueError, OverflowError) as error:
-        raise SettingsError(f"{where}: not valid YAML: {error}") from None
+        told = "\n".join(excerpt(line, ROOM_FOR_NAMES) for line in str(error).splitlines())
+        raise SettingsError(f"{where}: not valid YAML: {told}") from None
 
 
 class _PlainLoader(yaml.SafeLoader):

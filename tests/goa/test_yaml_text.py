@@ -20,6 +20,13 @@ def test_aliases_and_merges_are_written_out() -> None:
     }
 
 
+def test_a_long_name_leaves_the_message_short() -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse_yaml("a: *" + "x" * 5000, "params.yaml")
+    assert "found undefined alias" in str(caught.value)
+    assert len(str(caught.value)) < 1000
+
+
 def test_an_empty_document_is_nothing() -> None:
     assert parse_yaml("", "here") is None
 
