@@ -78,7 +78,7 @@ class _PlainLoader(yaml.SafeLoader):
             value = super().construct_object(node, deep)
         except yaml.YAMLError:
             raise
-        except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
+        except (ValueError, TypeError, LookupError, AttributeError, OverflowError):
             # PyYAML's constructors expect that a scalar is what its tag or its look promises.
             kind = node.tag.rpartition(":")[2]
             told = f"{excerpt(repr(node.value))} is no {kind}; text goes in quotes"

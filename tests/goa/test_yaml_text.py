@@ -46,6 +46,7 @@ def test_an_empty_document_is_nothing() -> None:
         ("a: !!timestamp x", "'x' is no timestamp"),
         ("a: 0x_", "'0x_' is no int"),
         ("a: !!bool maybe", "'maybe' is no bool"),
+        ("a: !!float", "'' is no float"),
         (r'a: "\UFFFFFFFF"', "not valid YAML"),
         (r'a: "\ud800"', "which no text in a file can have"),
         (r'"a\0": 1', "which no text in a file can have"),
