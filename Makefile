@@ -10,7 +10,7 @@ POLICY ?= out/policies/mle
 DATA ?= out/data
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock
 
-.PHONY: run serve test test-long bench system check format lock clean
+.PHONY: run serve test test-long fuzz bench system check format lock clean
 
 run: $(VENV)/run  ## the whole graph on the corpus that params.yaml names
 	$(BIN)/goa run
@@ -21,8 +21,11 @@ serve: $(VENV)/run  ## Prefect's server, a worker and MLflow's server, on loopba
 test: $(VENV)/dev system  ## what CI runs
 	$(BIN)/python -m pytest -n auto --dist loadgroup -m "not long"
 
-test-long: $(VENV)/dev  ## the tests that take minutes
+test-long: fuzz  ## the tests that take minutes
 	$(BIN)/python -m pytest -m long
+
+fuzz: $(VENV)/dev  ## as tests/fuzzing does in `make test`, with GOA_FUZZ times as many cases, new ones each time
+	GOA_FUZZ=$${GOA_FUZZ:-40} $(BIN)/python -m pytest tests/fuzzing
 
 bench: $(VENV)/bench $(POLICY)  ## goa against its peers, the short set: minutes, on an idle machine
 	$(BIN)/python benchmarks/decode.py $(POLICY) $(DATA) --json out/benchmarks/decode.json

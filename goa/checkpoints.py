@@ -144,7 +144,7 @@ def made_of(folder: Path) -> dict[str, str] | None:
     """Say what the run whose checkpoints lie in a folder follows from; None: that is not known."""
     try:
         found = json.loads((folder / MADE_OF).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 
@@ -170,10 +170,12 @@ def _read(folder: Path) -> Checkpoint | None:
         record = json.loads((folder / STATE).read_text(encoding="utf-8"))
         if record["sha256"] != _digest(folder / TENSORS):
             return None
-        tensors = load_file(folder / TENSORS)
-    except (OSError, ValueError, KeyError, SafetensorError):
+        tensors, step, state = load_file(folder / TENSORS), record["step"], record["state"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError):
         return None
-    return Checkpoint(step=record["step"], tensors=tensors, state=record["state"])
+    if not (isinstance(step, int) and isinstance(state, dict)):
+        return None
+    return Checkpoint(step=step, tensors=tensors, state=state)
 
 
 def _digest(path: Path) -> str:

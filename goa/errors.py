@@ -56,9 +56,20 @@ class PipelineError(GoaError):
     """A stage, the stage graph or its locks stand in the way."""
 
 
+ROOM_FOR_NAMES = 300
+"""Characters that a message has for the names that are there."""
+
+
 def first_line(error: Exception) -> str:
     """Give the first line of a library's error, or its kind where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def printable(text: str) -> str:
+    """Spell out what a terminal would take for a command, and what no stream can be given."""
+    return "".join(
+        each if each.isprintable() or each in "\n\t" else repr(each)[1:-1] for each in text
+    )
 
 
 def excerpt(text: str, limit: int = 60) -> str:

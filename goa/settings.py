@@ -5,16 +5,15 @@ with :func:`read_sections`; ``goa.config`` assembles all of them to check a whol
 """
 
 import difflib
-import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from goa.errors import SettingsError, excerpt
+from goa.yaml_text import parse_yaml
 
 
 class Settings(BaseModel):
@@ -26,20 +25,25 @@ class Settings(BaseModel):
 Model = TypeVar("Model", bound=BaseModel)
 
 
+SHOWN = 100
+"""Problems that one message has room for."""
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML mapping.
 
     Raises:
-        SettingsError: the file is missing, is not UTF-8, is not YAML, or is not a mapping.
+        SettingsError: the file cannot be read, is not UTF-8, is not YAML, or is not a mapping.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise SettingsError(f"{path}: no such file; run from the project's folder") from None
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path}: not UTF-8 at byte {error.start}") from None
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: not valid YAML: {error}") from None
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror or error}") from None
+    content = parse_yaml(text, str(path))
     if not isinstance(content, dict):
         raise SettingsError(f"{path}: expected a mapping of sections, found {_show(content)}")
     return content
@@ -70,57 +74,105 @@ def validate(model: type[Model], content: Mapping[str, Any], where: str) -> Mode
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        lines = [_describe(problem, model) for problem in error.errors(include_url=False)]
-        count = f"{len(lines)} problem{'s' if len(lines) > 1 else ''}"
+        problems = error.errors(include_url=False)
+        lines = [_describe(problem, model) for problem in problems[:SHOWN]]
+        if len(problems) > SHOWN:
+            lines.append(f"  and {len(problems) - SHOWN:,} more")
+        count = f"{len(problems):,} problem{'s' if len(problems) > 1 else ''}"
         raise SettingsError("\n".join([f"{where}: {count}", *lines])) from None
 
 
 def _describe(problem: Any, model: type[BaseModel]) -> str:
-    path = ".".join(str(part) for part in problem["loc"])
-    kind, context = problem["type"], problem.get("ctx", {})
-    if kind == "extra_forbidden":
-        names = sorted(_names_beside(model, problem["loc"]))
-        near = difflib.get_close_matches(str(problem["loc"][-1]), names, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(names)}"
-        return f"  {path}: unknown setting; {hint}"
-    if kind == "missing":
-        return f"  {path}: missing"
-    found = _show(problem["input"])
-    if kind == "union_tag_invalid":
-        allowed = [name.strip(" '") for name in context["expected_tags"].split(",")]
-        near = difflib.get_close_matches(str(context["tag"]), allowed, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        tag_key = context["discriminator"].strip("'")
-        return f"  {path}.{tag_key}: {context['tag']!r} is none of {', '.join(allowed)}{hint}"
-    message = problem["msg"].removeprefix("Value error, ")
-    told = f"  {path}: {message[:1].lower()}{message[1:]}"
-    # A whole section that does not fit together: its message names what it is about.
-    return told if isinstance(problem["input"], dict) else f"{told}, found {found}"
+    """Say in a line where a problem is, what was found, and what would be right."""
+    place, kind, found = problem["loc"], problem["type"], problem["input"]
+    path = ".".join(map(_key, place))
+    match kind:
+        case "extra_forbidden":
+            return f"  {path}: unknown setting; {_nearest(str(place[-1]), place, model)}"
+        case "missing":
+            return f"  {path}: missing"
+        case "union_tag_not_found":
+            kinds = sorted({name for one in _models_at(model, place) for name in _kinds(one)})
+            told = f".kind: missing; known: {', '.join(kinds)}"
+        case "union_tag_invalid":
+            told = f".kind: {_unknown_kind(problem['ctx'])}"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            told = f": expected a mapping of settings, found {_show(found)}"
+        case _:
+            message = problem["msg"].removeprefix("Value error, ")
+            told = f": {message[:1].lower()}{message[1:]}"
+            # Of a whole section that does not fit together the message names what it is about.
+            if kind != "value_error" or not isinstance(found, dict):
+                told += f", found {_show(found)}{_hint(kind, found)}"
+    return f"  {path}{told}"
+
+
+def _nearest(name: str, place: Sequence[int | str], model: type[BaseModel]) -> str:
+    known = sorted({name for one in _models_at(model, place[:-1]) for name in one.model_fields})
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+
+
+def _unknown_kind(context: Mapping[str, str]) -> str:
+    allowed = [name.strip(" '") for name in context["expected_tags"].split(",")]
+    near = difflib.get_close_matches(context["tag"], allowed, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return f"{_show(context['tag'])} is none of {', '.join(allowed)}{hint}"
 
 
 def _show(value: Any) -> str:
-    return excerpt(repr(value))
+    try:
+        return excerpt(repr(value))
+    except (ValueError, RecursionError):  # a number too long, or a list too deep, to be spelt out
+        return f"a {type(value).__name__} beyond reason"
 
 
-def _names_beside(model: type[BaseModel], location: tuple[int | str, ...]) -> set[str]:
-    """Collect the field names that would have been right where an unknown key was found."""
-    models = [model]
-    for part in location[:-1]:
-        inner = [
-            found
-            for candidate in models
-            if part in candidate.model_fields
-            for found in _models_in(candidate.model_fields[str(part)].annotation)
-        ]
-        # A dictionary key or a union tag is part of the location but not a field: stay.
-        models = inner or models
-    return {name for candidate in models for name in candidate.model_fields}
+def _key(part: int | str) -> str:
+    """Show a part of a key path: names are anybody's, and may hold what ruins a terminal."""
+    name = str(part)
+    return excerpt(name if name.isprintable() else repr(name))
 
 
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
-        if issubclass(annotation, BaseModel):
-            yield annotation
+def _hint(kind: str, found: Any) -> str:
+    """Explain the text that YAML takes a number for."""
+    if kind not in ("float_type", "int_type") or not isinstance(found, str):
+        return ""
+    try:
+        float(found)
+    except ValueError:
+        return ""
+    return "; YAML takes that for text: no quotes, and an exponent as in 1.0e-4"
+
+
+def _models_at(kind: Any, location: Sequence[int | str]) -> Iterator[type[BaseModel]]:
+    """Find the settings models that may stand at a place, as pydantic names places.
+
+    A place is told by fields, keys and indices, and where there is a choice of models also by the
+    kind, or the name, of the one that was chosen.
+    """
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        yield from _models_within(kind, location)
+    elif typing.get_origin(kind) in (dict, list):
+        if location:
+            yield from _models_at(typing.get_args(kind)[-1], location[1:])
+    else:
+        for choice in typing.get_args(kind):
+            yield from _models_at(choice, location)
+
+
+def _models_within(
+    model: type[BaseModel], location: Sequence[int | str]
+) -> Iterator[type[BaseModel]]:
+    if not location:
+        yield model
         return
-    for argument in typing.get_args(annotation):
-        yield from _models_in(argument)
+    first, rest = location[0], location[1:]
+    if first in model.model_fields:
+        yield from _models_at(model.model_fields[str(first)].annotation, rest)
+    elif first in (model.__name__, *_kinds(model)):
+        yield from _models_within(model, rest)
+
+
+def _kinds(model: type[BaseModel]) -> tuple[str, ...]:
+    kind = model.model_fields.get("kind")
+    return typing.get_args(kind.annotation) if kind else ()

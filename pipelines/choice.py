@@ -4,10 +4,9 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
-
-from goa.errors import SettingsError, first_line
+from goa.errors import SettingsError, excerpt
 from goa.evaluators.table import EvaluatorSettings
+from goa.yaml_text import parse_yaml
 from pipelines.stage import PARAMS
 
 
@@ -39,10 +38,7 @@ def read_choice(option: str, text: str) -> dict[str, Any]:
     """
     if not text.startswith("{"):
         return {"kind": text}
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{option} {text}: not YAML: {first_line(error)}") from None
+    content = parse_yaml(text, f"{option} {excerpt(text)}")
     if not isinstance(content, dict):
-        raise SettingsError(f"{option} {text}: expected settings in braces")
+        raise SettingsError(f"{option} {excerpt(text)}: expected settings in braces")
     return content

@@ -5,19 +5,29 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from goa.errors import GoaError
+from goa.errors import GoaError, printable
 from pipelines.commands import doctor, evaluators, pipeline, policies, registry, services
 
 
 class Commands(TyperGroup):
-    """Ends with one message and exit code 2 where a command raises what goa raises on purpose."""
+    """Ends with one message and exit code 2 where a command raises what goa raises on purpose.
+
+    Errors of the operating system are as much: a file that cannot be had is no fault of the code.
+    """
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
         try:
             return super().invoke(ctx)
         except GoaError as error:
-            typer.echo(f"error: {error}", err=True)
+            typer.echo(f"error: {printable(str(error))}", err=True)
+            raise typer.Exit(2) from None
+        except BrokenPipeError:
+            raise  # whoever reads has had enough
+        except OSError as error:
+            # A name that is too long, a folder without permission, a full disk.
+            where, what = error.filename or "output", error.strerror or str(error)
+            typer.echo(f"error: {printable(f'{where}: {what}')}", err=True)
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
             typer.echo("interrupted; run it again to go on from here", err=True)

@@ -28,6 +28,7 @@ import yaml
 
 from goa.errors import PipelineError, SettingsError
 from goa.settings import read_yaml
+from goa.yaml_text import parse_yaml
 from pipelines.graph import lock_entries
 from pipelines.locks import try_lock
 from pipelines.processes import last_lines, run_python
@@ -153,15 +154,17 @@ def edit_params(path: Path, overrides: Sequence[str], evaluators: Sequence[str])
             inner = inner.get(section) if isinstance(inner, dict) else None
         if not isinstance(inner, dict) or last not in inner:
             raise SettingsError(f"override {override!r}: {path.name} has no {key}")
-        inner[last] = yaml.safe_load(value)
+        inner[last] = parse_yaml(value, f"override {override!r}")
     if evaluators:
         known = params.get("evaluators", {})
+        if not isinstance(known, dict):
+            raise SettingsError(f"{path.name}: evaluators: expected a mapping of settings")
         if missing := [name for name in evaluators if name not in known]:
             raise SettingsError(
                 f"{path.name} has no evaluator {missing[0]!r}; known: {', '.join(known)}"
             )
         params["evaluators"] = {name: known[name] for name in known if name in evaluators}
-        if controls := params.get("controls"):
+        if isinstance(controls := params.get("controls"), dict):
             kept = [name for name in controls.get("evaluators", ()) if name in evaluators]
             params["controls"] = {**controls, "evaluators": kept}
     if overrides or evaluators:

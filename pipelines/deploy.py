@@ -56,9 +56,16 @@ def deploy(root: Path, gpus: int | None = None) -> Deployed:
         PipelineError: no server is named, or it does not answer, or it refuses.
     """
     api = server_address()
-    wanted = read_yaml(root / DEPLOYMENTS)["deployments"]
-    pools = sorted({given["work_pool"]["name"] for given in wanted})
-    limits = sorted({given["parameters"].get("limit") for given in wanted} - {None})
+    try:
+        wanted = read_yaml(root / DEPLOYMENTS)["deployments"]
+        names = tuple(str(given["name"]) for given in wanted)
+        pools = sorted({given["work_pool"]["name"] for given in wanted})
+        limits = sorted({given["parameters"].get("limit") for given in wanted} - {None})
+    except (LookupError, TypeError, AttributeError):
+        raise PipelineError(
+            f"{root / DEPLOYMENTS}: expected a list of deployments, each with a name, "
+            "work_pool.name and parameters; the file that comes with goa shows them"
+        ) from None
     try:
         with get_client(sync_client=True) as client:
             made = tuple(pool for pool in pools if _make_pool(client, pool))
@@ -70,7 +77,6 @@ def deploy(root: Path, gpus: int | None = None) -> Deployed:
             f"{api}: the Prefect server cannot be used: {first_line(error)}"
         ) from None
     _deploy_all(root)
-    names = tuple(given["name"] for given in wanted)
     return Deployed(api=api, names=names, pools=tuple(pools), made=made)
 
 

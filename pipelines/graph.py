@@ -168,7 +168,12 @@ def lock_entries(root: Path) -> dict[str, Any]:
 
 def _lock_entries(root: Path) -> dict[str, Any]:
     path = root / "dvc.lock"
-    return dict(read_yaml(path).get("stages", {})) if path.exists() else {}
+    stages = read_yaml(path).get("stages", {}) if path.exists() else {}
+    if not isinstance(stages, dict):
+        raise PipelineError(
+            f"{path}: stages are no mapping; restore it, or delete it and run again"
+        )
+    return stages
 
 
 @contextlib.contextmanager

@@ -146,8 +146,11 @@ def _remember(root: Path, execution: str | None, lock_hash: str) -> str | None:
         note.parent.mkdir(exist_ok=True)
         note.write_text(json.dumps({LOCK_HASH: lock_hash, EXECUTION: execution}))
         return execution
-    noted = json.loads(note.read_bytes()) if note.exists() else {}
-    return noted[EXECUTION] if noted.get(LOCK_HASH) == lock_hash else None
+    try:
+        noted = json.loads(note.read_bytes()) if note.exists() else {}
+        return str(noted[EXECUTION]) if noted.get(LOCK_HASH) == lock_hash else None
+    except (ValueError, LookupError, AttributeError, RecursionError):
+        return None  # a note that cannot be read is none
 
 
 def _summary(root: Path, results: list[Result], tags: Mapping[str, str]) -> StageRun:

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from itertools import groupby, zip_longest
 from pathlib import Path
 
-import yaml
 from rich.console import Console
 from rich.progress import track
 
 from goa.data.corpus import open_split
 from goa.data.pool import Reward, read_pool, read_rewards, write_rewards
-from goa.errors import DataError, GoaError, PipelineError, SettingsError
+from goa.errors import DataError, GoaError, PipelineError
 from goa.evaluation.agreement import Agreement, agreement
 from goa.evaluators.contract import Evaluator
 from goa.evaluators.scoring import ScoringSettings
 from goa.evaluators.table import EvaluatorName, EvaluatorSettings
 from goa.settings import Settings, read_sections, validate
+from goa.yaml_text import parse_yaml
 from pipelines.choice import choose_evaluators
 from pipelines.score import POOL, pair_with_examples, score_batches, summarize
 from pipelines.scoring import open_scoring
@@ -97,10 +97,7 @@ def _choose(name: str, settings: str | None) -> EvaluatorSettings:
     if settings is None:
         params = read_sections(PARAMS, evaluators=dict[EvaluatorName, EvaluatorSettings])
         return choose_evaluators(params.evaluators, [name])[name]
-    try:
-        content = yaml.safe_load(settings)
-    except yaml.YAMLError as error:
-        raise SettingsError(f"--settings: not valid YAML: {error}") from None
+    content = parse_yaml(settings, "--settings")
     return validate(_Given, {"evaluators": {name: content}}, "--settings").evaluators[name]
 
 

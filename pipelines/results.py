@@ -124,7 +124,7 @@ def final_metrics(result: Result) -> dict[str, float]:
     for path in result.outputs(METRICS):
         try:
             found |= dict(_flat_numbers(json.loads((result.root / path).read_bytes())))
-        except ValueError as error:
+        except (ValueError, RecursionError, OverflowError) as error:
             raise DataError(f"{result.root / path}: not JSON: {error}") from None
     for path in result.outputs(COSTS):
         found |= _cost_metrics(load_cost(result.root / path))
@@ -162,7 +162,7 @@ def _history(path: Path) -> list[tuple[int, dict[str, float]]]:
                 )
                 for row in rows
             ]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, csv.Error) as error:
             raise DataError(
                 f"{path}, line {rows.line_num}: expected a column {STEP_COLUMN!r} of integers "
                 f"and numbers beside it: {error}"

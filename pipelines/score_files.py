@@ -101,13 +101,20 @@ def as_json(scores: FileScores) -> dict[str, Any]:
 
 
 def write_each(path: Path, scores: FileScores) -> None:
-    """Write a line of JSON for each candidate, in the order of the file: its scores by name."""
+    """Write a line of JSON for each candidate, in the order of the file: its scores by name.
+
+    Raises:
+        DataError: the file refuses.
+    """
     columns = {name: values.tolist() for name, values in scores.evaluation.values.items()}
-    with path.open("w", encoding="utf-8") as file:
-        for row, sample in enumerate(scores.samples):
-            found = {name: as_number(values[row]) for name, values in columns.items()}
-            record = {"id": sample.example.id, "candidate": sample.candidate, "scores": found}
-            file.write(json.dumps(record) + "\n")
+    try:
+        with path.open("w", encoding="utf-8") as file:
+            for row, sample in enumerate(scores.samples):
+                found = {name: as_number(values[row]) for name, values in columns.items()}
+                record = {"id": sample.example.id, "candidate": sample.candidate, "scores": found}
+                file.write(json.dumps(record) + "\n")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
 def _known(params: Path) -> tuple[Mapping[str, MetricSettings], ScoringSettings]:

@@ -9,7 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from goa.errors import DataError
+from goa.data.corpus import has_gaps
+from goa.errors import DataError, first_line
 
 ROWS_PER_GROUP = 4096
 """Rows that are written and read, and held in memory, at a time."""
@@ -59,6 +60,7 @@ _KEY = [
     pa.field("strategy", pa.string(), nullable=False),
     pa.field("rank", pa.int16(), nullable=False),
 ]
+_REWARD = pa.field("reward", pa.float64())
 POOL_SCHEMA = pa.schema(
     [
         *_KEY,
@@ -85,7 +87,7 @@ def read_pool(path: Path) -> Iterator[list[Candidate]]:
     Raises:
         DataError: the file is missing or no candidate pool.
     """
-    rows = _read(path, POOL_SCHEMA.names, "a candidate pool; run the generate stage")
+    rows = _read(path, list(POOL_SCHEMA), "a candidate pool; run the generate stage")
     for _, group in groupby(map(_candidate, rows), key=lambda candidate: candidate.example_id):
         yield list(group)
 
@@ -102,7 +104,7 @@ def write_rewards(path: Path, rewards: Iterable[Reward]) -> None:
         raise DataError(f"{path}: no rewards to write; the candidate pool is empty")
     names = list(first.parts)
     columns = [pa.field(f"{PART_PREFIX}{name}", pa.float64()) for name in names]
-    schema = pa.schema([*_KEY, pa.field("reward", pa.float64()), *columns])
+    schema = pa.schema([*_KEY, _REWARD, *columns])
     _write(path, (_reward_row(reward, names) for reward in chain([first], stream)), schema)
 
 
@@ -112,8 +114,7 @@ def read_rewards(path: Path) -> Iterator[list[Reward]]:
     Raises:
         DataError: the file is missing or holds no rewards.
     """
-    columns = [*(column.name for column in _KEY), "reward"]
-    rows = _read(path, columns, "rewards; run the score stage")
+    rows = _read(path, [*_KEY, _REWARD], "rewards; run the score stage")
     for _, group in groupby(map(_reward, rows), key=lambda reward: reward.example_id):
         yield list(group)
 
@@ -124,23 +125,41 @@ def _write(path: Path, rows: Iterator[dict[str, Any]], schema: pa.Schema) -> Non
             writer.write_batch(pa.RecordBatch.from_pylist(group, schema))
 
 
-def _read(path: Path, needed: list[str], what: str) -> Iterator[dict[str, Any]]:
+def _read(path: Path, needed: list[pa.Field], what: str) -> Iterator[dict[str, Any]]:
     try:
         with pq.ParquetFile(path) as file:
-            missing = [name for name in needed if name not in file.schema_arrow.names]
-            if missing:
-                raise DataError(f"{path}: no column {missing[0]}, so this is not {what}")
-            for batch in file.iter_batches(batch_size=ROWS_PER_GROUP):
+            problem = _misfit(file.schema_arrow, needed)
+            if problem is not None:
+                raise DataError(f"{path}: {problem}, so this is not {what}")
+            parts = [name for name in file.schema_arrow.names if name.startswith(PART_PREFIX)]
+            columns = [*(column.name for column in needed), *parts]
+            for batch in file.iter_batches(batch_size=ROWS_PER_GROUP, columns=columns):
+                for column in needed:
+                    if not column.nullable and has_gaps(batch.column(column.name)):
+                        raise DataError(
+                            f"{path}: column {column.name} has gaps, so this is not {what}"
+                        )
                 yield from batch.to_pylist()
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; it should hold {what}") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path}: cannot be read as Parquet: {error}") from None
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as Parquet: {first_line(error)}") from None
+
+
+def _misfit(found: pa.Schema, needed: list[pa.Field]) -> str | None:
+    """Say which column is missing, or of another type; None where none is."""
+    for column in needed:
+        if column.name not in found.names:
+            return f"no column {column.name}"
+        kind = found.field(column.name).type
+        if kind != column.type:
+            return f"column {column.name} is {kind}, not {column.type}"
+    return None
 
 
 def _candidate(row: dict[str, Any]) -> Candidate:
     tokens = {name: tuple(row[name]) for name in ("token_ids", "token_log_probs")}
-    return Candidate(**(row | tokens))
+    return Candidate(**({name: row[name] for name in POOL_SCHEMA.names} | tokens))
 
 
 def _reward_row(reward: Reward, names: list[str]) -> dict[str, Any]:

@@ -74,6 +74,19 @@ class _Row:
     outputs: Mapping[str, str]
 
 
+# np.load gives a bare array, which is no context, for a file of another kind: TypeError. A header
+# may promise more than memory holds, or a way to compress or encrypt that zipfile does not know.
+_NO_ARRAYS = (
+    ValueError,
+    EOFError,
+    OSError,
+    TypeError,
+    KeyError,
+    MemoryError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 _NUMBERS = TypeAdapter(_Numbers)
 _ROW = TypeAdapter(_Row)
 
@@ -182,8 +195,7 @@ class _Arrays:
         try:
             with np.load(content, allow_pickle=False) as arrays:
                 self._found = {key: arrays[key] for key in arrays.files}
-        # np.load gives a bare array, which is no context, for a file of another kind.
-        except (ValueError, EOFError, OSError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        except _NO_ARRAYS as error:
             raise _damaged(path, str(error)) from None
 
     def take(self, strategy: str, metric: str, num_dimensions: int) -> FloatArray:

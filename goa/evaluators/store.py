@@ -5,7 +5,8 @@ import json
 import math
 import sqlite3
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -49,13 +50,25 @@ class RewardStore:
         """
         self._part_names: tuple[str, ...] | None = None
         self._memory: dict[Example, dict[str, Stored]] = {}
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EvaluatorError(
+                f"{folder}: no folder for the store of scores: {error.strerror}; move what is "
+                "there, or set scoring.store to false"
+            ) from None
         digest = hashlib.blake2b(signature.encode(), digest_size=12).hexdigest()
         self.path = folder / f"{digest}.sqlite"
-        try:
+        with self._usable():
             self._database = sqlite3.connect(self.path, timeout=SECONDS_FOR_A_LOCK)
             self._prepare(signature)
-        except sqlite3.Error as error:
+
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
+        """Say what to do where the file is damaged, or holds what this class never writes."""
+        try:
+            yield
+        except (sqlite3.Error, ValueError, TypeError, struct.error) as error:
             raise EvaluatorError(
                 f"{self.path}: the store of scores cannot be used: {error}; delete it, or set "
                 "scoring.store to false"
@@ -79,8 +92,9 @@ class RewardStore:
     def part_names(self) -> tuple[str, ...] | None:
         """Names of the breakdown's parts; None as long as nobody has kept anything."""
         if self._part_names is None:
-            (names,) = self._database.execute("SELECT part_names FROM evaluator").fetchone()
-            self._part_names = names and tuple(json.loads(names))
+            with self._usable():
+                (names,) = self._database.execute("SELECT part_names FROM evaluator").fetchone()
+                self._part_names = names and tuple(json.loads(names))
         return self._part_names
 
     def find(self, samples: Sequence[Sample]) -> list[Stored | None]:
@@ -90,7 +104,8 @@ class RewardStore:
         for sample in samples:
             known = here.get(id(sample.example))
             if known is None:
-                known = here[id(sample.example)] = self._of(sample.example)
+                with self._usable():
+                    known = here[id(sample.example)] = self._of(sample.example)
             found.append(known.get(sample.candidate))
         return found
 
@@ -99,10 +114,11 @@ class RewardStore:
         if not scored:
             return
         rows = []
-        for sample, stored in scored:
-            self._of(sample.example)[sample.candidate] = stored
-            rows.append((_key(sample.example), _encode(sample.candidate), _pack(stored)))
-        with self._database as database:
+        with self._usable():
+            for sample, stored in scored:
+                self._of(sample.example)[sample.candidate] = stored
+                rows.append((_key(sample.example), _encode(sample.candidate), _pack(stored)))
+        with self._usable(), self._database as database:
             if self.part_names is None:
                 names = json.dumps(list(part_names))
                 database.execute("UPDATE evaluator SET part_names = ?", (names,))

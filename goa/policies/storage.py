@@ -148,5 +148,5 @@ def _saved_prompt(folder: Path) -> PromptSettings:
         return PromptSettings.model_validate_json((folder / PROMPT_FILE).read_bytes())
     except FileNotFoundError:
         return PromptSettings()
-    except ValidationError as error:
+    except (ValidationError, OSError) as error:
         raise PolicyError(f"{folder / PROMPT_FILE}: not a prompt: {first_line(error)}") from None

@@ -87,7 +87,7 @@ def _is_torn(path: Path) -> bool:
 def _parse(line: bytes) -> dict[str, Any] | None:
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) and {"time", "kind"} <= record.keys() else None
 

@@ -105,3 +105,14 @@ def test_evidence_is_kept_beside_the_checkpoints_and_is_none(tmp_path: Path) -> 
         assert torch.equal(load_file(path)["w"], TENSORS["w"])
         assert checkpoints.latest() is None
         assert checkpoints.newest_step() == 0
+
+
+@pytest.mark.parametrize("state", ["[]", "null", '{"sha256": 1}', "[" * 100_000])
+def test_a_state_of_another_form_is_passed_over(tmp_path: Path, state: str) -> None:
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, {"weight": torch.ones(1)}, {})
+        checkpoints.save(2, {"weight": torch.ones(1)}, {})
+        (tmp_path / f"{2:09d}" / "state.json").write_text(state)
+        found = checkpoints.latest()
+    assert found is not None
+    assert found.step == 1

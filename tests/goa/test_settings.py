@@ -130,3 +130,49 @@ def test_a_stage_reads_its_sections_and_is_not_held_up_by_others(tmp_path: Path)
     assert read_sections(path, seed=int).seed == 4
     with pytest.raises(SettingsError, match="seed: input should be a valid string, found 4"):
         read_sections(path, seed=str)
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "said"),
+    [
+        ({"kind": "bleu", "varient": 1}, "evaluators.rouge.bleu.varient: unknown setting; known"),
+        ({"kind": "rouge", "varient": 1}, "evaluators.rouge.rouge.varient: unknown setting; did"),
+        ({"smooth": 1}, "evaluators.rouge.kind: missing; known: bertscore, bleu, chrf"),
+        ("bleu", "evaluators.rouge: expected a mapping of settings, found 'bleu'"),
+        ({"kind": "x" * 9999}, f"evaluators.rouge.kind: '{'x' * 56}... is none of"),
+    ],
+)
+def test_a_hint_is_about_the_kind_that_was_chosen(
+    params: dict[str, dict[str, object]], tmp_path: Path, spoilt: object, said: str
+) -> None:
+    params["evaluators"]["rouge"] = spoilt
+    assert said in problems(params, tmp_path)
+
+
+def test_a_number_that_yaml_takes_for_text_is_explained(
+    params: dict[str, dict[str, object]], tmp_path: Path
+) -> None:
+    params["finetune"]["optimiser"] = {"learning_rate": "1e-4"}
+    assert "found '1e-4'; YAML takes that for text" in problems(params, tmp_path)
+
+
+def test_names_that_would_ruin_a_terminal_are_spelt_out(
+    params: dict[str, dict[str, object]], tmp_path: Path
+) -> None:
+    params["evaluators"]["\x1b[31m"] = {"kind": "bleu"}
+    assert r"evaluators.'\x1b[31m'.[key]" in problems(params, tmp_path)
+
+
+def test_a_hundred_problems_are_told_and_the_rest_counted(
+    params: dict[str, dict[str, object]], tmp_path: Path
+) -> None:
+    params["seeds"] = ["a"] * 1100  # type: ignore[assignment]
+    message = problems(params, tmp_path)
+    assert len(message.splitlines()) == 102
+    assert "1,100 problems" in message
+    assert message.endswith("and 1,000 more")
+
+
+def test_a_folder_is_no_settings_file(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be read: Is a directory"):
+        check(tmp_path)

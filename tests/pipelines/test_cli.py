@@ -303,3 +303,17 @@ def test_a_machine_without_a_browser_is_told_so(tmp_path, monkeypatch) -> None:
     result = goa("report", "--open")
     assert result.exit_code == 2
     assert "no browser could be started" in result.stderr
+
+
+def test_what_the_system_refuses_is_one_message_and_exit_code_2(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = goa("score", "-e", "bleu", "-c", "x", "--params", "y" * 5000)
+    assert result.exit_code == 2
+    assert result.stderr.endswith("y: File name too long\n")
+
+
+def test_a_message_never_commands_the_terminal(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = goa("score", "-e", "bleu", "-c", "\x1b[31m")
+    assert result.exit_code == 2
+    assert r"error: \x1b[31m: no such file" in result.stderr

@@ -62,14 +62,21 @@ def count_lines(path: Path) -> int:
 @contextmanager
 def _open(path: Path) -> Iterator[BinaryIO]:
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            yield cast("BinaryIO", file)
+        with _opened(path) as file:
+            yield file
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; check data.path and the file names") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path}: damaged gzip file: {error}") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return cast("BinaryIO", gzip.open(path) if path.suffix == ".gz" else path.open("rb"))
+    except ValueError:  # a NUL, or half a character
+        raise DataError(f"{str(path)!r}: no file can have this name") from None
 
 
 def _decode(raw: bytes, where: str, number: int) -> str:

@@ -7,8 +7,11 @@ from typing import Any
 
 from goa.data.readers.lines import read_lines
 from goa.data.settings import DatasetCorpusSettings, JsonlCorpusSettings
-from goa.errors import DataError, excerpt
+from goa.errors import ROOM_FOR_NAMES, DataError, excerpt
 from goa.records import Example
+
+MAX_DEPTH = 100
+"""Lists and objects within one another in a record: more could be read, but not written again."""
 
 RecordSettings = JsonlCorpusSettings | DatasetCorpusSettings
 
@@ -72,7 +75,8 @@ def open_dataset(folder: Path, split_name: str | None) -> Any:
 def _column(field: str, columns: list[str], folder: Path) -> str:
     column = field if field in columns else field.split(".", maxsplit=1)[0]
     if column not in columns:
-        raise DataError(f"{folder}: no column {field!r}; there are {', '.join(columns)}")
+        known = excerpt(", ".join(columns), ROOM_FOR_NAMES)
+        raise DataError(f"{folder}: no column {field!r}; there are {known}")
     return column
 
 
@@ -88,9 +92,24 @@ def parse_record(line: str, where: str) -> Mapping[str, Any]:
         raise DataError(f"{where}, column {error.colno}: not JSON: {error.msg}") from None
     except (RecursionError, ValueError) as error:
         raise DataError(f"{where}: JSON beyond reason: {error}") from None
+    # Few lines have so many brackets that it takes a look at what they hold.
+    if line.count("[") + line.count("{") > MAX_DEPTH and _is_deeper(record, MAX_DEPTH):
+        raise DataError(f"{where}: more than {MAX_DEPTH} lists and objects within one another")
     if not isinstance(record, dict):
         raise DataError(f"{where}: expected an object in braces, found {_show(record)}")
     return record
+
+
+def own_id(record: Mapping[str, Any], where: str) -> str | None:
+    """Give the ``id`` of a record; None where it has none.
+
+    Raises:
+        DataError: it is neither a string nor a whole number.
+    """
+    found = record.get("id")
+    if found is not None and (not isinstance(found, str | int) or isinstance(found, bool)):
+        raise _wrong_type("id", "a string or a whole number", found, where)
+    return None if found is None else str(found)
 
 
 def refuse_surrogates(text: str, where: str) -> None:
@@ -141,7 +160,15 @@ def _field(record: Mapping[str, Any], name: str, where: str) -> Any:
     inner = record.get(first)
     if rest and isinstance(inner, dict):
         return _field(inner, rest, where)
-    raise DataError(f"{where}: no field {name!r}; there are {', '.join(record) or 'none'}")
+    known = excerpt(", ".join(record) or "none", ROOM_FOR_NAMES)
+    raise DataError(f"{where}: no field {name!r}; there are {known}")
+
+
+def _is_deeper(value: object, depth: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return depth == 0 or any(_is_deeper(each, depth - 1) for each in inner)
 
 
 def _wrong_type(field: str, expected: str, found: object, where: str) -> DataError:

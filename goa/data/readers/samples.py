@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from goa.data.readers.lines import read_lines
-from goa.data.readers.records import parse_record
+from goa.data.readers.records import own_id, parse_record, refuse_surrogates
 from goa.errors import DataError, excerpt
 from goa.records import Example, Sample
 
@@ -35,13 +35,16 @@ def read_samples(
         record, *beside = row
         where = f"{candidates}, line {number}"
         example = Example(
-            id=str(record.get("id", number)),
+            id=own_id(record, where) or str(number),
             source=beside[-1] if sources else _strings(record, "source", where, default=[""])[0],
             references=tuple(
                 beside[: len(references)] if references else _strings(record, "references", where)
             ),
         )
+        for text in (example.id, example.source, *example.references):
+            refuse_surrogates(text, where)
         for candidate in _strings(record, "candidate", where):
+            refuse_surrogates(candidate, where)
             yield Sample(example=example, candidate=candidate)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from goa.data.readers.records import parse_record, refuse_surrogates
+from goa.data.readers.records import own_id, parse_record, refuse_surrogates
 from goa.errors import DataError, excerpt
 from goa.records import Example
 
@@ -52,7 +52,7 @@ def _source(record: Mapping[str, Any], number: int, where: str) -> Source:
         found = f"is {excerpt(repr(text))}" if "source" in record else "is missing"
         raise DataError(f"{where}: source {found}; expected a string")
     whole = {"id": str(number), **record}
-    example = Example(id=str(whole["id"]), source=text, references=())
+    example = Example(id=own_id(record, where) or str(number), source=text, references=())
     for part in (example.id, example.source):
         refuse_surrogates(part, where)
     return Source(example=example, record=whole, where=where)

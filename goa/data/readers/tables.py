@@ -7,7 +7,7 @@ from pathlib import Path
 
 from goa.data.readers.lines import read_lines
 from goa.data.settings import CsvCorpusSettings, TsvCorpusSettings
-from goa.errors import DataError
+from goa.errors import ROOM_FOR_NAMES, DataError, excerpt
 from goa.records import Example
 
 TableSettings = TsvCorpusSettings | CsvCorpusSettings
@@ -74,5 +74,6 @@ def _place(column: int | str, header: Sequence[str] | None, width: int, path: Pa
     names = [name.strip() for name in header or ()]
     if names.count(column) != 1:
         found = "several columns are" if column in names else "no column is"
-        raise DataError(f"{path}, line 1: {found} named {column!r} in {', '.join(names)}")
+        known = excerpt(", ".join(names), ROOM_FOR_NAMES)
+        raise DataError(f"{path}, line 1: {found} named {column!r} in {known}")
     return names.index(column)

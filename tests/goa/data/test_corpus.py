@@ -1,5 +1,7 @@
 """Splits on disk."""
 
+from pathlib import Path
+
 import pyarrow as pa
 import pytest
 
@@ -68,3 +70,14 @@ def test_an_arrow_file_of_other_columns_is_refused(tmp_path):
 
     with pytest.raises(DataError, match="holds text, which is no corpus"):
         open_split(tmp_path, "test")
+
+
+def test_a_file_that_is_damaged_inside_is_refused_and_not_a_crash(tmp_path: Path) -> None:
+    path = tmp_path / "train.arrow"
+    with CorpusWriter(path) as writer:
+        writer.add(Example(id="1", source="a" * 64, references=("b",)))
+    damaged = path.read_bytes().replace(b"a" * 64, b"\xff" * 64)
+    path.unlink()
+    path.write_bytes(damaged)
+    with pytest.raises(DataError, match=r"train\.arrow: no Arrow file: .*UTF8"):
+        Corpus.open(path)[0]

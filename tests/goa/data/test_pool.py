@@ -1,6 +1,7 @@
 """The candidate pool and its rewards on disk."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -114,3 +115,33 @@ def test_a_table_of_other_columns_is_refused(tmp_path):
 
     with pytest.raises(DataError, match="no column example_id, so this is not a candidate pool"):
         list(read_pool(tmp_path / "pool.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"rank": pa.array([0], pa.int64())}, "column rank is int64, not int16"),
+        ({"text": pa.array([None], pa.string())}, "column text has gaps"),
+        ({"token_ids": pa.array([[None]], pa.list_(pa.int32()))}, "column token_ids has gaps"),
+    ],
+)
+def test_a_pool_of_other_columns_is_refused(
+    tmp_path: Path, changed: dict[str, pa.Array], said: str
+) -> None:
+    columns = {
+        "example_id": pa.array(["a"]),
+        "strategy": pa.array(["s"]),
+        "rank": pa.array([0], pa.int16()),
+        "text": pa.array(["t"]),
+        "token_ids": pa.array([[1]], pa.list_(pa.int32())),
+        "token_log_probs": pa.array([[-0.1]], pa.list_(pa.float32())),
+        "log_prob": pa.array([-0.1], pa.float32()),
+        "length": pa.array([1], pa.int32()),
+        "beside": pa.array(["is passed over"]),
+    }
+    path = tmp_path / "pool.parquet"
+    pq.write_table(pa.table(columns), path)
+    assert len(list(read_pool(path))) == 1
+    pq.write_table(pa.table(columns | changed), path)
+    with pytest.raises(DataError, match=f"{said}, so this is not a candidate pool"):
+        list(read_pool(path))

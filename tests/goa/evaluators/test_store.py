@@ -82,3 +82,26 @@ def test_numbers_are_kept_to_the_last_bit(tmp_path: Path) -> None:
     rows = sqlite3.connect(store.path).execute("SELECT count(*) FROM scores").fetchone()
     assert rows == (1,)
     assert RewardStore(tmp_path, "bleu").find([sample("c")]) == [Stored(1 / 3, ())]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE scores SET scores = X'00'",
+        "UPDATE scores SET scores = 'text'",
+        "UPDATE evaluator SET part_names = '3'",
+        "ALTER TABLE scores RENAME COLUMN scores TO other",
+    ],
+)
+def test_a_store_that_holds_something_else_is_refused(tmp_path: Path, damage: str) -> None:
+    sample = Sample(example=Example(id="1", source="a", references=("b",)), candidate="c")
+    store = RewardStore(tmp_path, "signature")
+    store.add(["part"], [(sample, Stored(0.5, (0.5,)))])
+    store.close()
+    with sqlite3.connect(store.path) as database:
+        database.execute(damage)
+    database.close()
+    again = RewardStore(tmp_path, "signature")
+    with pytest.raises(EvaluatorError, match=r"cannot be used: .*; delete it"):
+        assert again.part_names, again.find([sample])
+    again.close()

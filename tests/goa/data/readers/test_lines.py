@@ -72,3 +72,9 @@ def test_a_missing_file_is_named(tmp_path):
 def test_a_folder_is_no_file(tmp_path):
     with pytest.raises(DataError, match="cannot be read: Is a directory"):
         _lines(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "a\0b.gz"])
+def test_a_name_that_no_file_can_have_is_refused(name: str) -> None:
+    with pytest.raises(DataError, match="no file can have this name"):
+        list(read_lines(Path(name)))

@@ -77,3 +77,19 @@ def test_a_record_of_another_form_is_refused_with_its_line(
     path = write(tmp_path / "c.jsonl", good, line)
     with pytest.raises(DataError, match=f"c.jsonl, line 2{message}"):
         list(read_samples(path))
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        (r'{"candidate": "\ud800", "references": "a"}', "half a character"),
+        (r'{"candidate": "a", "references": "\ud800"}', "half a character"),
+        ('{"candidate": "a", "references": "a", "id": []}', "field 'id' should be a string"),
+        ('{"candidate": "a", "x": ' + "[" * 150 + "]" * 150 + "}", "more than 100 lists"),
+    ],
+)
+def test_what_no_sample_can_be_is_refused(tmp_path: Path, record: str, said: str) -> None:
+    path = tmp_path / "c.jsonl"
+    path.write_text(f"{record}\n")
+    with pytest.raises(DataError, match=rf"c\.jsonl, line 1: .*{said}"):
+        list(read_samples(path))
