@@ -86,7 +86,8 @@ licences: $(VENV)/dev  ## docs/licences.md, from the metadata of what is locked
 	$(INSTALL) -e '.[servers]'
 	$(BIN)/python -m tests.licences
 
-audit:  ## the locked packages against known vulnerabilities; asks PyPI's service, or OSV's
+audit:  ## the lock's age, and its packages against known vulnerabilities, of which PyPI is asked
+	@git log -1 --format='requirements.lock is of %cs, %cr' -- requirements.lock
 	$(PYTHON) -m venv .venv-audit
 	.venv-audit/bin/python -m pip install --quiet pip-audit
 	.venv-audit/bin/pip-audit --requirement requirements.lock --no-deps --disable-pip; \
