@@ -14,7 +14,8 @@ ARG TORCH_INDEX=
 # Which of pyproject.toml's extras the image has.
 ARG EXTRAS="embeddings peft servers"
 # goa itself is installed as the address of its sources, which are not here: when they change,
-# nothing in the environment does.
+# nothing in the environment does. Its extras name one another by goa's name, so they are asked of
+# this folder: an index has a stranger's goa, or none.
 # pip is set up by the builder's pip.conf, if it is given as a secret: mirrors stay out of the image.
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     python3 -m venv /opt/goa \
@@ -22,14 +23,10 @@ RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
       /opt/goa/bin/pip install --no-cache-dir --no-deps --index-url "${TORCH_INDEX}" \
         "$(grep '^torch==' requirements.lock)"; \
     fi \
- && python3 -c 'import sys, tomllib; \
-project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
-extras = [project["optional-dependencies"][name] for name in sys.argv[1:]]; \
-print(*project["dependencies"], *sum(extras, []), sep="\n")' ${EXTRAS} > /tmp/wanted.txt \
- && /opt/goa/bin/pip install --no-cache-dir --constraint requirements.lock --requirement /tmp/wanted.txt \
  && mkdir goa pipelines \
  && touch LICENSE README.md goa/__init__.py pipelines/__init__.py \
- && /opt/goa/bin/pip install --no-cache-dir --no-deps --editable . \
+ && /opt/goa/bin/pip install --no-cache-dir --constraint requirements.lock \
+      --editable ".${EXTRAS:+[$(echo ${EXTRAS} | tr ' ' ,)]}" \
  && touch /opt/goa/run  # for make: complete
 
 FROM ${BASE}

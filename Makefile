@@ -10,7 +10,7 @@ POLICY ?= out/policies/mle
 DATA ?= out/data
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock
 
-.PHONY: run serve test test-long fuzz bench system check format lock clean
+.PHONY: run serve test test-long fuzz bench system check format lock licences audit clean
 
 run: $(VENV)/run  ## the whole graph on the corpus that params.yaml names
 	$(BIN)/goa run
@@ -84,6 +84,17 @@ lock:  ## newest versions that pyproject.toml allows, by name and version alone
 	  .venv-lock/bin/python -c 'import platform; print("\# CPython", platform.python_version())'; \
 	  .venv-lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > requirements.lock
 	rm -rf .venv-lock
+
+licences: $(VENV)/dev  ## docs/licences.md, from the metadata of what is locked
+	$(INSTALL) -e '.[servers]'
+	$(BIN)/python -m tests.licences
+
+audit:  ## the lock's age, and its packages against known vulnerabilities, of which PyPI is asked
+	@git log -1 --format='requirements.lock is of %cs, %cr' -- requirements.lock
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet pip-audit
+	.venv-audit/bin/pip-audit --requirement requirements.lock --no-deps --disable-pip; \
+	  found=$$?; rm -rf .venv-audit; exit $$found
 
 clean:  ## everything that runs leave behind, but not the environment
 	rm -rf out .goa metrics dvc.lock

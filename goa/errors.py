@@ -16,6 +16,16 @@ A message says what was found, where, and what to do. The command line prints it
 with exit code 2; users never see a traceback for what they can cause.
 """
 
+import re
+
+SECRET_NAME = re.compile(
+    r"(?i)(^|[_.-])(password|passwd|passphrase|pwd|secret|((secret|access|private|api)[_-]?key)"
+    r"|((auth|access|api)[_-]?token)|bearer|credentials?|sig|signature)$"
+)
+"""What a setting or a parameter of an address is called whose value nobody should see."""
+_USER = re.compile(r"(?<=://)[^/\s'\"<>]*@")
+_QUERY = re.compile(r"([?&;])([A-Za-z0-9_.-]+)=([^&;#\s'\"<>]+)")
+
 
 class GoaError(Exception):
     """Base of every error that goa raises on purpose."""
@@ -75,3 +85,22 @@ def printable(text: str) -> str:
 def excerpt(text: str, limit: int = 60) -> str:
     """Cut a text to the characters that a message has room for."""
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+def hide_secrets(text: str) -> str:
+    """Take out of the addresses in a text what may be secret: users, passwords, keys."""
+    return _QUERY.sub(_hide_value, _USER.sub("", text))
+
+
+def is_secret(name: str) -> bool:
+    """Say whether a setting's name says that its value is a secret.
+
+    ``token`` and ``key`` alone do not, but in addresses.
+    """
+    return SECRET_NAME.search(name) is not None
+
+
+def _hide_value(found: re.Match[str]) -> str:
+    before, name, _ = found.groups()
+    secret = is_secret(name) or name.lower() in ("token", "key")
+    return f"{before}{name}=***" if secret else found[0]

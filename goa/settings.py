@@ -5,12 +5,13 @@ with :func:`read_sections`; ``goa.config`` assembles all of them to check a whol
 """
 
 import difflib
+import re
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, create_model
 
 from goa.errors import SettingsError, excerpt
 from goa.yaml_text import parse_yaml
@@ -23,6 +24,31 @@ class Settings(BaseModel):
 
 
 Model = TypeVar("Model", bound=BaseModel)
+
+LONGEST_NAME = 64
+"""Characters; with an arm and a seed behind it, a name still fits into a file's name."""
+_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
+
+
+def check_name(name: str) -> str:
+    """Refuse a name that is more than a word: files, folders and stages are called by it.
+
+    Raises:
+        ValueError: it could lead out of its folder, or some machine cannot write such a file.
+    """
+    if not re.fullmatch(r"[a-z][A-Za-z0-9_]*", name):
+        raise ValueError(
+            "a name starts with a lower-case letter and goes on with letters, digits, _"
+        )
+    if len(name) > LONGEST_NAME:
+        raise ValueError(f"a name has {LONGEST_NAME} characters at most, this one {len(name)}")
+    if _DEVICES.fullmatch(name):
+        raise ValueError(f"{name} is a device's name on Windows, not a file's; choose another")
+    return name
+
+
+Name = Annotated[str, AfterValidator(check_name)]
+"""What users call a part of theirs."""
 
 
 SHOWN = 100

@@ -23,10 +23,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
-from goa.errors import PipelineError, SettingsError
+from goa.errors import PipelineError, SettingsError, hide_secrets
 from goa.settings import read_yaml
 from goa.yaml_text import parse_yaml
 from pipelines.graph import lock_entries
@@ -102,7 +103,10 @@ def resolve(source: Source) -> str:
     Raises:
         UnreachableError: the repository does not answer.
         PipelineError: it has no such revision.
+        SettingsError: an address has a password in it.
     """
+    for name, address in (("repository", source.repository), ("remote", source.remote or "")):
+        _refuse_password(name, address)
     mirror = _mirror_path(source.repository)
     wanted = f"{source.revision}^{{commit}}"
     if not (len(source.revision) == SHA_LENGTH and _names_commit(mirror, wanted)):
@@ -198,7 +202,8 @@ def _fetch(repository: str, mirror: Path) -> None:
             if done.returncode == 0:
                 unfinished.rename(mirror)
     if done.returncode != 0:
-        raise UnreachableError(f"{repository}: cannot be cloned with git: {done.stderr.strip()}")
+        said = hide_secrets(done.stderr.strip())
+        raise UnreachableError(f"{repository}: cannot be cloned with git: {said}")
 
 
 def _make(source: Source, sha: str, root: Path) -> None:
@@ -213,7 +218,8 @@ def _make(source: Source, sha: str, root: Path) -> None:
     ):
         done = _git(*arguments, folder=root.parent)
         if done.returncode != 0:
-            raise PipelineError(f"{source.repository} at {sha}: {done.stderr.strip()}")
+            said = hide_secrets(done.stderr.strip())
+            raise PipelineError(f"{source.repository} at {sha}: {said}")
     if not (unfinished / "dvc.yaml").exists():
         raise PipelineError(f"{source.repository} at {sha}: no dvc.yaml at its top")
     prepare_project(unfinished)
@@ -264,6 +270,21 @@ def _prune(clones: Path) -> None:
 def _address(repository: str) -> str:
     """Make a folder's path absolute; leave addresses alone."""
     return str(Path(repository).resolve()) if Path(repository).is_dir() else repository
+
+
+def _refuse_password(name: str, address: str) -> None:
+    """Refuse a secret that Prefect would keep among a run's parameters, and show on its pages."""
+    try:
+        parts = urlsplit(address)
+        secret = parts.password or (parts.username if parts.scheme.startswith("http") else None)
+    except ValueError:  # no address at all: whoever uses it says so
+        return
+    query = f"?{parts.query}"
+    if secret or hide_secrets(query) != query:
+        raise SettingsError(
+            f"{name} {hide_secrets(address)}: leave out user, password and keys; give them to the "
+            "machine that runs this: docs/security.md"
+        )
 
 
 def _name(repository: str) -> str:

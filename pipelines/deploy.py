@@ -16,7 +16,7 @@ from prefect.events.schemas.automations import AutomationCore, EventTrigger, Pos
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL
 
-from goa.errors import PipelineError, first_line
+from goa.errors import PipelineError, first_line, hide_secrets
 from goa.settings import read_yaml
 from pipelines.devices import visible_gpus
 from pipelines.processes import stage_environment
@@ -77,7 +77,7 @@ def deploy(root: Path, gpus: int | None = None) -> Deployed:
             f"{api}: the Prefect server cannot be used: {first_line(error)}"
         ) from None
     _deploy_all(root)
-    return Deployed(api=api, names=names, pools=tuple(pools), made=made)
+    return Deployed(api=hide_secrets(api), names=names, pools=tuple(pools), made=made)
 
 
 def server_address() -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from goa.errors import PipelineError
+from goa.errors import PipelineError, hide_secrets
 from goa.settings import read_yaml
 
 PROJECT_FILE = "dvc.yaml"
@@ -193,7 +193,7 @@ def _open_repo(root: Path) -> Iterator[Any]:
         with Repo(str(root), _wait_for_lock=True) as repo:
             yield repo
     except DvcException as error:
-        raise PipelineError(f"dvc: {error}") from error
+        raise PipelineError(f"dvc: {hide_secrets(str(error))}") from error
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from goa.errors import hide_secrets
 from pipelines import supervise
 
 TAIL_LINES = 20
@@ -60,8 +61,8 @@ def stage_environment() -> dict[str, str]:
 
 
 def last_lines(log: Path) -> str:
-    """Give the end of a log, indented."""
+    """Give the end of a log, indented, without what is secret in addresses."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - 8192))
         lines = file.read().decode("utf-8", errors="replace").splitlines()[-TAIL_LINES:]
-    return "\n".join(f"  {line}" for line in lines)
+    return "\n".join(f"  {hide_secrets(line)}" for line in lines)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from goa.errors import PipelineError
+from goa.errors import PipelineError, hide_secrets
 
 
 def prepare_project(root: Path) -> None:
@@ -39,7 +39,8 @@ def dvc(root: Path, *arguments: str) -> str:
     done = subprocess.run(argv, cwd=root, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         said = (done.stderr or done.stdout).strip()
-        raise PipelineError(f"{root}: `dvc {' '.join(arguments)}` failed:\n{said}")
+        told = f"`dvc {' '.join(arguments)}` failed:\n{said}"
+        raise PipelineError(f"{root}: {hide_secrets(told)}")
     return done.stdout
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from goa.errors import TrackingError, excerpt, first_line
+from goa.errors import TrackingError, excerpt, first_line, hide_secrets
 from goa.tracking.schema import ask, read_schema
 from goa.tracking.store import SQLITE
 from pipelines.findings import Finding, fail, ok, warn
@@ -73,18 +73,19 @@ def ask_prefect() -> Iterator[Finding]:
             "embedded one never fires them",
         )
         return
-    headers = _credentials(settings.api)
+    headers, shown = _credentials(settings.api), hide_secrets(url)
     try:
         _call(f"{url}/flows/filter", headers, b'{"limit": 1}')
         served = _call(f"{url}/admin/version", headers)
     except (OSError, ValueError) as error:
-        yield fail("prefect server", f"{url}: {first_line(error)}{_body(error)}")
+        told = hide_secrets(f"{first_line(error)}{_body(error)}")
+        yield fail("prefect server", f"{shown}: {told}")
         return
     if served == __version__:
-        yield ok("prefect server", f"{url} answers, {served}")
+        yield ok("prefect server", f"{shown} answers, {served}")
     else:
         yield warn(
-            "prefect server", f"{url} is {served}, here is {__version__}; make them the same"
+            "prefect server", f"{shown} is {served}, here is {__version__}; make them the same"
         )
     if settings.server.ephemeral.enabled:
         yield warn(

@@ -12,11 +12,14 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parent.parent
-SECRET = re.compile(r"PASSWORD|SECRET|ACCESS_KEY|TOKEN")
+SECRET = re.compile(r"PASSWORD|SECRET|ACCESS_KEY|TOKEN|AUTH_STRING")
 ENVIRONMENT = {
     "POSTGRES_PASSWORD": "p",
     "S3_ACCESS_KEY": "a",
     "S3_SECRET_KEY": "s",
+    "MLFLOW_PASSWORD": "m",
+    "MLFLOW_SECRET_KEY": "k",
+    "PREFECT_PASSWORD": "f",
     "GOA_USER": "1000:1000",
 }
 
@@ -82,6 +85,48 @@ def test_the_image_runs_as_a_user_that_orchestrators_can_see_is_not_root() -> No
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", users[-1])
 
 
+def test_nothing_runs_as_root_after_the_user_is_set() -> None:
+    steps = stages()[-1]
+    after = steps[next(place for place, step in enumerate(steps) if step[0] == "USER") :]
+    assert [rest for name, rest in after if name == "USER" and rest != "10001:10001"] == []
+    assert "sudo" not in " ".join(rest for _, rest in steps)
+
+
+def test_services_of_the_image_keep_its_user_and_cannot_get_more_rights(
+    compose: dict[str, Any],
+) -> None:
+    for name in ("mlflow", "prefect", "worker"):
+        service = compose["services"][name]
+        assert service.get("user", "").startswith(("", "${GOA_USER:?"))
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not any(
+        service.get("privileged") or service.get("cap_add") or service.get("pid")
+        for service in compose["services"].values()
+    )
+
+
+def test_no_index_is_asked_for_goa_itself() -> None:
+    """Extras name one another by goa's name: whoever takes that name on an index would be in."""
+    build = " ".join(rest for _, rest in stages()[0])
+    assert "--requirement" not in build
+    asked = re.findall(r'--editable "?(\S+)', build)
+    assert asked
+    assert all(each.startswith(".") for each in asked)
+    for extras, expected in (("a b", ".[a,b]"), ("", ".")):
+        said = subprocess.run(
+            [
+                "sh",
+                "-c",
+                f'EXTRAS="{extras}"; echo ".${{EXTRAS:+[$(echo ${{EXTRAS}} | tr \' \' ,)]}}"',
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert said.stdout.strip() == expected
+
+
 def test_compilers_stay_in_the_build_stage() -> None:
     build, run = (" ".join(rest for _, rest in stage) for stage in stages())
     assert "build-essential" in build
@@ -133,6 +178,29 @@ def test_mlflow_runs_as_one_small_process(compose: dict[str, Any]) -> None:
     assert mlflow["environment"]["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
 
 
+def test_mlflow_and_prefect_ask_for_a_password_and_the_worker_knows_it(
+    compose: dict[str, Any],
+) -> None:
+    services = compose["services"]
+    mlflow, prefect, worker = (
+        services[name]["environment"] for name in ("mlflow", "prefect", "worker")
+    )
+    assert "--app-name basic-auth" in services["mlflow"]["command"][-1]
+    assert mlflow["MLFLOW_AUTH_ADMIN_USERNAME"] == worker["MLFLOW_TRACKING_USERNAME"]
+    pairs = [
+        (mlflow["MLFLOW_AUTH_ADMIN_PASSWORD"], worker["MLFLOW_TRACKING_PASSWORD"]),
+        (prefect["PREFECT_SERVER_API_AUTH_STRING"], worker["PREFECT_API_AUTH_STRING"]),
+    ]
+    for server, client in pairs:
+        assert server.partition(":?")[0] == client.rstrip("}")
+    asked = compose["configs"]["mlflow-auth"]["content"]
+    assert mlflow["MLFLOW_AUTH_CONFIG_PATH"] == services["mlflow"]["configs"][0]["target"]
+    database = re.search(r"postgres/(\w+)$", asked, re.MULTILINE)
+    assert database is not None
+    assert f"CREATE DATABASE {database[1]};" in compose["configs"]["databases"]["content"]
+    assert not mlflow["MLFLOW_BACKEND_STORE_URI"].endswith(f"/{database[1]}")
+
+
 def test_no_secret_is_written_down_or_has_a_default(compose: dict[str, Any]) -> None:
     values = [
         value
@@ -141,7 +209,11 @@ def test_no_secret_is_written_down_or_has_a_default(compose: dict[str, Any]) -> 
         if SECRET.search(name) or name == "PGPASSWORD"
     ]
     assert values
-    assert all(re.fullmatch(r"\$\{[A-Z0-9_]+(:\?[^}]+)?\}", value) for value in values)
+    # Prefect takes the user's name and the password in one.
+    assert all(re.fullmatch(r"(goa:)?\$\{[A-Z0-9_]+(:\?[^}]+)?\}", value) for value in values)
+    texts = [each["content"] for each in compose["configs"].values()]
+    assert texts
+    assert not any(re.search(r"(?i)password|secret|://[^/\s]*:", text) for text in texts)
 
 
 def test_server_and_worker_are_of_one_image(compose: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from goa.settings import Settings
+from goa.settings import Name, Settings
 
 
 class ConstraintSettings(Settings):
@@ -217,7 +217,7 @@ class GenerateSettings(Settings):
 
     num_sources: int | None = Field(None, ge=1)
     """Training sources, chosen at random; none named means all."""
-    strategies: dict[str, StrategySettings] = Field(min_length=1)
+    strategies: dict[Name, StrategySettings] = Field(min_length=1)
     """How candidates are written, by the name they are filed under."""
 
     def names(self, kind: str) -> list[str]:

@@ -1,7 +1,5 @@
 """What an evaluation decodes with, and measures by."""
 
-from typing import Annotated
-
 from pydantic import Field, model_validator
 
 from goa.arms import BASELINE
@@ -10,17 +8,15 @@ from goa.decoding.settings import ChoosingSettings, DecodingSettings
 from goa.evaluation.judges import check_judge
 from goa.evaluation.storage import NOISED
 from goa.evaluators.table import EvaluatorName, EvaluatorSettings, MetricSettings
-from goa.settings import Settings
-
-StrategyName = Annotated[str, Field(pattern=r"^[a-z][A-Za-z0-9_]*$")]
+from goa.settings import Name, Settings
 
 
 class EvaluateSettings(Settings):
     """How every policy is decoded on the test split and what its outputs are measured by."""
 
-    strategies: dict[StrategyName, DecodingSettings] = Field(min_length=1)
+    strategies: dict[Name, DecodingSettings] = Field(min_length=1)
     """Ways of decoding; the first is the one that verdicts rest on."""
-    baseline_strategies: dict[StrategyName, DecodingSettings] = Field(default_factory=dict)
+    baseline_strategies: dict[Name, DecodingSettings] = Field(default_factory=dict)
     """Ways of decoding that only the policy before fine-tuning gets besides: the bar that decoding
     alone sets for training. They may take as long as they like."""
     noise: NoiseSettings | None = None
@@ -56,7 +52,7 @@ class EvaluateSettings(Settings):
             )
         return self
 
-    def strategies_of(self, policy: str) -> dict[StrategyName, DecodingSettings]:
+    def strategies_of(self, policy: str) -> dict[Name, DecodingSettings]:
         """Give the ways that a policy is decoded by, those of every policy first."""
         return {**self.strategies, **(self.baseline_strategies if policy == BASELINE else {})}
 

@@ -14,10 +14,8 @@ from goa.evaluators.learning import LearningEvaluator
 from goa.evaluators.normalisation import Normalisation, normalise
 from goa.evaluators.recipe import Influence, Recipe
 from goa.records import Sample, Scores
-from goa.settings import Settings
+from goa.settings import Name, Settings
 
-PartName = Annotated[str, Field(pattern=r"^[a-z][A-Za-z0-9_]*$")]
-"""No dots: ``name.part`` is a part's own part."""
 Combination = Literal["weighted_mean", "product", "lexicographic"]
 
 
@@ -38,8 +36,9 @@ class CompositeSettings(Recipe):
 
     kind: Literal["composite"] = "composite"
     combine: Combination = "weighted_mean"
-    parts: dict[PartName, CompositePartSettings] = Field(min_length=1)
-    """By the names that the breakdown shows; lexicographic: the most important first."""
+    parts: dict[Name, CompositePartSettings] = Field(min_length=1)
+    """By the names that the breakdown shows, without dots: ``name.part`` is a part's own part;
+    lexicographic: the most important first."""
 
     @model_validator(mode="after")
     def _check_floors(self) -> Self:

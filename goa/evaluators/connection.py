@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import Field, model_validator
 
-from goa.errors import EvaluatorError, excerpt, first_line
+from goa.errors import EvaluatorError, excerpt, first_line, hide_secrets
 from goa.settings import Settings
 
 if TYPE_CHECKING:
@@ -92,7 +92,8 @@ class Connection:
     def error(self, problem: str) -> EvaluatorError:
         """Make an error that names evaluator and server."""
         shown = shown_url(self._settings.url)
-        return EvaluatorError(f"evaluator {self._evaluator}: {shown}: {problem}")
+        # A proxy of the environment may have a password, and be named in an error.
+        return EvaluatorError(f"evaluator {self._evaluator}: {shown}: {hide_secrets(problem)}")
 
     def quote(self, text: str) -> str:
         """Quote from what the server said, without the token that it may have repeated."""
@@ -196,4 +197,9 @@ def _problem_of(url: str) -> str:
         return "write http://host:port/path or https://host/path"
     if "@" in parts.netloc:
         return "leave out user and password; put a token in an environment variable and name that"
+    if hide_secrets(url) != url:
+        return (
+            "leave out the key in its query, which MLflow and reports would show; put a token in "
+            "an environment variable, and name that in token_variable"
+        )
     return ""

@@ -50,7 +50,7 @@ def find_pretrained(who: str, settings: PretrainedSettings) -> Pretrained:
         settings: which model.
 
     Raises:
-        EvaluatorError: there is no such model, or it has no safetensors weights.
+        EvaluatorError: there is no such model, or its weights are not all safetensors.
     """
     folder = Path(settings.model)
     if folder.is_dir():
@@ -104,6 +104,13 @@ def _check_weights(who: str, folder: Path) -> None:
             f"evaluator {who}: {folder}: no safetensors weights in this folder; save the model "
             "there with save_pretrained"
         )
+    # A model of several modules may have some of either kind.
+    for path in sorted(folder.rglob("pytorch_model*.bin")):
+        if not any(path.parent.glob("*.safetensors")):
+            raise EvaluatorError(
+                f"evaluator {who}: {path}: a pickle, which goa does not open, and no safetensors "
+                "beside it; where you trust it, save the model once more with save_pretrained"
+            )
 
 
 def _digest(folder: Path) -> str:

@@ -45,7 +45,7 @@ from typing import Any, Literal, Self, cast
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
-from goa.errors import EvaluatorError, first_line
+from goa.errors import EvaluatorError, first_line, is_secret
 from goa.evaluators.contract import Evaluator, describe
 from goa.evaluators.recipe import Influence, Recipe
 from goa.randomness import derive_seed
@@ -84,6 +84,16 @@ class PythonSettings(Recipe):
     def _seed_is_given_once(self) -> Self:
         if self.seed is not None and "seed" in self.options:
             raise ValueError("seed stands beside options and in them; leave it out of options")
+        return self
+
+    @model_validator(mode="after")
+    def _options_have_no_secret(self) -> Self:
+        for name in _keys(self.options):
+            if is_secret(name):
+                raise ValueError(
+                    f"options.{name}: what is in params.yaml is shown in MLflow and reports; leave "
+                    "it out, and let the function read an environment variable"
+                )
         return self
 
     @property
@@ -248,6 +258,18 @@ def find_source(module: str, folder: Path) -> Path | None:
         path = list(spec.submodule_search_locations or ()) if spec else []
     spec = PathFinder.find_spec(last, path)
     return Path(spec.origin) if spec and spec.has_location and spec.origin else None
+
+
+def _keys(value: JsonValue) -> Iterator[str]:
+    """Name the keys of strings, however deep they stand."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if isinstance(inner, str):
+                yield name
+            yield from _keys(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _keys(inner)
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """The kinds of evaluators and metrics, and how they are built."""
 
-import re
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -9,6 +8,7 @@ from goa.evaluators.composite import CompositeSettings
 from goa.evaluators.contract import Evaluator, Metric
 from goa.evaluators.kinds import Single
 from goa.evaluators.length_ratio import LengthRatioSettings
+from goa.settings import Name
 
 Rewarding = Single | CompositeSettings
 """Usable as reward and as metric."""
@@ -21,16 +21,12 @@ MetricSettings = Annotated[Rewarding | Describing, Field(discriminator="kind")]
 
 
 def _check_name(name: str) -> str:
-    if not re.fullmatch(r"[a-z][A-Za-z0-9_]*", name):
-        raise ValueError(
-            "a name starts with a lower-case letter and goes on with letters, digits, _"
-        )
     if name == "mle":
         raise ValueError("mle names the policy before fine-tuning; choose another name")
     return name
 
 
-EvaluatorName = Annotated[str, AfterValidator(_check_name)]
+EvaluatorName = Annotated[Name, AfterValidator(_check_name)]
 """A key of ``evaluators`` in params.yaml; stages, files and policies are named after it."""
 
 

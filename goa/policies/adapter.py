@@ -11,6 +11,8 @@ from goa.randomness import torch_draws
 from goa.settings import Settings
 
 ADAPTER_FILE = "adapter_config.json"
+WEIGHTS_FILE = "adapter_model.safetensors"
+_PICKLES = ("bin", "ckpt", "pkl", "pt", "pth")
 
 
 class AdapterSettings(Settings):
@@ -59,12 +61,30 @@ def load_adapter(model: Any, folder: Path) -> Any:
     """Put a saved adapter into the model it was trained beside, and give it.
 
     Raises:
-        PolicyError: peft is not installed, or the adapter does not fit.
+        PolicyError: peft is not installed, the adapter does not fit, or its weights are no
+            safetensors.
     """
+    # peft would take adapter_model.bin else.
+    if not (folder / WEIGHTS_FILE).is_file():
+        raise PolicyError(f"{folder}: an adapter without {WEIGHTS_FILE}{about_pickles(folder)}")
     try:
         return _peft().PeftModel.from_pretrained(model, str(folder))
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise PolicyError(f"{folder}: not an adapter of this model: {first_line(error)}") from None
+
+
+def about_pickles(folder: Path) -> str:
+    """Say, of a folder whose weights were not found, that it has them in a form that goa refuses.
+
+    A pickle runs whatever code its author put into it.
+    """
+    names = sorted(path.name for kind in _PICKLES for path in folder.glob(f"*.{kind}"))
+    if not names:
+        return ""
+    return (
+        f"; {names[0]} is a pickle, which goa does not open: where you trust it, save the model "
+        "once more, with save_pretrained, as safetensors"
+    )
 
 
 def base_of(folder: Path) -> str | None:

@@ -15,7 +15,7 @@ from transformers import (
 )
 
 from goa.errors import PolicyError, first_line
-from goa.policies.adapter import base_of, load_adapter, merge_adapter
+from goa.policies.adapter import about_pickles, base_of, load_adapter, merge_adapter
 from goa.policies.build import build_model
 from goa.policies.decoder_only import DecoderOnly
 from goa.policies.encoder_decoder import EncoderDecoder
@@ -72,6 +72,8 @@ def load_policy(
     """
     base = base_of(Path(name))
     if base is not None:
+        if base_of(Path(base)) is not None:
+            raise PolicyError(f"{name}: the adapter's base, {base}, is an adapter too; merge that")
         policy = load_policy(base, device, revision, prompt)
         policy.adapter = load_adapter(policy.model, Path(name))
         merge_adapter(policy)
@@ -91,6 +93,7 @@ def load_policy(
     except (OSError, ValueError, KeyError) as error:
         raise PolicyError(
             f"{name}: not a language model with safetensors weights: {first_line(error)}"
+            f"{about_pickles(Path(name))}"
         ) from None
     return _as_policy(model.to(device), tokenizer, prompt or _saved_prompt(Path(name)))
 

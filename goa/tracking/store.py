@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from goa.errors import TrackingError, excerpt, first_line
+from goa.errors import TrackingError, excerpt, first_line, hide_secrets
 
 SQLITE = "sqlite:///"
 DATABASES = {"postgresql", "mysql", "mssql"}
@@ -46,9 +46,9 @@ class Store:
     """Absolute folder of the files of runs; None: the server decides."""
 
     def without_secrets(self, text: str) -> str:
-        """Take the user name and password of the URI out of a text."""
+        """Take the user name and password of the URI, and of other addresses, out of a text."""
         secret, at, _ = urlsplit(self.uri).netloc.rpartition("@")
-        return text.replace(secret + at, "")
+        return hide_secrets(text.replace(secret + at, ""))
 
     @property
     def shown(self) -> str:

@@ -153,6 +153,7 @@ def _run_and_publish(targets: list[str], slots: int) -> "RunOutcome":
     """Run with the live publisher beside it, and publish everything at the end, best effort."""
     import time
 
+    from goa.errors import hide_secrets
     from pipelines.live import LivePublisher
     from pipelines.publish import publish as record
 
@@ -163,7 +164,8 @@ def _run_and_publish(targets: list[str], slots: int) -> "RunOutcome":
         # Nothing was executed: this belongs to the run that made what is here.
         _say_published(record(ROOT, execution if outcome.executed else None))
     except Exception as error:  # whatever is wrong with tracking, the run is good
-        typer.echo(f"not recorded in MLflow: {error}\n`goa publish` tries it again", err=True)
+        said = hide_secrets(str(error))
+        typer.echo(f"not recorded in MLflow: {said}\n`goa publish` tries it again", err=True)
     return outcome
 
 

@@ -1,5 +1,7 @@
 """A checkpoint is whole or is not there; one process at a time."""
 
+import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from safetensors.torch import load_file
 from goa import checkpoints as module
 from goa.checkpoints import Checkpoints
 from goa.errors import CheckpointError
+from tests.bomb import plant
 
 TENSORS = {"w": torch.arange(4.0), "n": torch.tensor(3)}
 
@@ -44,6 +47,21 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path: Path, 
         found = checkpoints.latest()
     assert found is not None
     assert found.step == 1
+
+
+def test_a_pickle_in_place_of_tensors_is_passed_over_and_never_opened(tmp_path: Path) -> None:
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, TENSORS, {})
+        checkpoints.save(2, TENSORS, {})
+        path = tmp_path / "000000002" / module.TENSORS
+        plant(path, tmp_path / "went_off")
+        state = path.with_name(module.STATE)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        state.write_text(json.dumps({**json.loads(state.read_text()), "sha256": digest}))
+        found = checkpoints.latest()
+    assert found is not None
+    assert found.step == 1
+    assert not (tmp_path / "went_off").exists()
 
 
 def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:

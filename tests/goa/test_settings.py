@@ -1,13 +1,16 @@
 """Bad settings are named all at once, each with where it stands and what would be right."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from goa.arms import Arm, TrainedPolicy
 from goa.config import check
 from goa.errors import SettingsError
 from goa.settings import read_sections
+from pipelines.arms import evaluating_stage
 
 PROJECT = Path(__file__).parents[2]
 
@@ -176,3 +179,64 @@ def test_a_hundred_problems_are_told_and_the_rest_counted(
 def test_a_folder_is_no_settings_file(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be read: Is a directory"):
         check(tmp_path)
+
+
+def test_a_python_object_in_params_yaml_is_refused_and_not_made(tmp_path: Path) -> None:
+    path, mark = tmp_path / "params.yaml", tmp_path / "went_off"
+    made = f"seed: !!python/object/apply:os.mkdir [{str(mark)!r}]\n"
+    path.write_text(made)
+    with pytest.raises(SettingsError, match=r"not valid YAML: .*python/object/apply:os\.mkdir"):
+        check(path)
+    assert not mark.exists()
+    yaml.unsafe_load(made)
+    assert mark.exists()  # it would have been
+
+
+NAMES = [
+    *("../x", "/etc/x", "a/b", "a\\b", ".", "..", "", "a\0b", "a b", "a\n", "x" * 65, "-r", "~"),
+    *("con", "nul", "aux", "prn", "com1", "lpt9", "Bleu", "ä", "a.b", "a:b", "a*"),
+]
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        "evaluators",
+        "generate.strategies",
+        "finetune.guards",
+        "evaluate.strategies",
+        "evaluate.baseline_strategies",
+        "evaluate.metrics",
+    ],
+)
+def test_a_name_that_is_no_word_is_refused_wherever_something_is_called_by_it(
+    params: dict[str, Any], tmp_path: Path, section: str
+) -> None:
+    inner: Any = params
+    for key in section.split("."):
+        inner = inner[key]
+    kind = {"kind": "greedy"} if "strategies" in section else {"kind": "bleu"}
+    inner |= dict.fromkeys(NAMES, kind)
+    told = problems(params, tmp_path).splitlines()
+    assert told[0].endswith(f"{len(NAMES)} problems")
+
+
+def test_the_longest_name_still_fits_into_a_files_name(
+    params: dict[str, Any], tmp_path: Path
+) -> None:
+    params["evaluators"]["x" * 64] = {"kind": "bleu"}
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(params))
+    assert "x" * 64 in check(path).evaluators
+    longest = TrainedPolicy(arm=Arm(evaluator="x" * 64, control="likelihood"), seed=2**32 - 1)
+    name = f"{evaluating_stage(longest.name)}.json"
+    (tmp_path / name).touch()
+    assert len(name) < 143  # what encrypted home folders leave
+
+
+@pytest.mark.parametrize("control", ["../x", "", "a/b", "constant\0"])
+def test_a_control_is_one_of_those_there_are(
+    params: dict[str, Any], tmp_path: Path, control: str
+) -> None:
+    params["controls"] = {"evaluators": ["bleu"], "arms": [control]}
+    assert "controls.arms.0" in problems(params, tmp_path)

@@ -57,6 +57,32 @@ def test_a_clone_is_at_the_revision_whatever_the_folder_holds(committed_toy, tmp
     assert git(committed_toy.root, "status", "--porcelain") == "M params.yaml"
 
 
+@pytest.mark.parametrize(
+    ("repository", "remote"),
+    [
+        ("https://me:s3cr3t@host/x.git", None),
+        ("https://s3cr3t@host/x.git", None),
+        ("ssh://git:s3cr3t@host/x.git", None),
+        ("/x", "webdavs://me:s3cr3t@host/dvc"),
+        ("/x", "https://host/dvc?sig=s3cr3t"),
+    ],
+)
+def test_a_secret_in_an_address_is_refused_unseen_before_anything_is_fetched(
+    tmp_path: Path, repository: str, remote: str | None
+) -> None:
+    with pytest.raises(SettingsError, match="leave out user, password and keys") as told:
+        resolve(Source(repository=repository, remote=remote))
+    assert "s3cr3t" not in str(told.value)
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    "address", ["git@host:me/x.git", "ssh://git@host/x", "s3://goa/dvc", "[", ""]
+)
+def test_addresses_without_a_secret_are_not_refused(address: str) -> None:
+    clones._refuse_password("repository", address)
+
+
 def test_a_new_commit_is_fetched(committed_toy) -> None:
     source = Source(repository=str(committed_toy.root), revision="main")
     before = resolve(source)

@@ -72,3 +72,9 @@ def test_a_lock_that_is_handed_on_is_held_as_long_as_the_program_runs(tmp_path) 
     again = try_lock(path)
     assert again is not None
     os.close(again)
+
+
+def test_the_end_of_a_log_is_told_without_the_secrets_of_addresses(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("ERROR: failed to connect to https (https://me:s3cr3t@host/dvc)\n")
+    assert last_lines(log) == "  ERROR: failed to connect to https (https://host/dvc)"

@@ -9,7 +9,7 @@ import pytest
 
 from goa.errors import PipelineError
 from pipelines.graph import stale_stages
-from pipelines.project import prepare_project
+from pipelines.project import dvc, prepare_project
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -81,3 +81,12 @@ def test_a_refusal_of_dvc_is_passed_on(toy) -> None:
 def test_a_folder_that_is_not_there_is_named(tmp_path) -> None:
     with pytest.raises(PipelineError, match="nowhere"):
         prepare_project(tmp_path / "nowhere")
+
+
+def test_what_dvc_refuses_is_told_without_the_secret_of_an_address(tmp_path) -> None:
+    prepare_project(tmp_path)
+    address = "https://me:s3cr3t@host/dvc"
+    dvc(tmp_path, "remote", "add", "--local", "store", address)
+    with pytest.raises(PipelineError, match="https://host/dvc") as told:
+        dvc(tmp_path, "remote", "add", "--local", "store", address)
+    assert "s3cr3t" not in str(told.value)

@@ -12,12 +12,13 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -132,12 +133,23 @@ def machine(
         yield Machine(toy=committed_toy, remote=remote, environment=environment | added)
     finally:
         processes = descendants(serving.pid)
+        listening = addresses_of(processes)
         serving.send_signal(signal.SIGINT)
         serving.wait(60)
     assert (tmp_path / "serve.txt").read_text().endswith("go on from here\n")
     assert len(processes) > 5
+    assert listening == {"127.0.0.1"}
     assert (committed_toy.root / "prefect.db").exists() == (not database)
     wait_until(lambda: not any(map(alive, processes)), 30)
+
+
+def addresses_of(processes: Collection[int]) -> set[str]:
+    """Say at which addresses processes listen."""
+    return {
+        connection.laddr.ip
+        for connection in psutil.net_connections("tcp")
+        if connection.pid in processes and connection.status == psutil.CONN_LISTEN
+    }
 
 
 @contextlib.contextmanager

@@ -59,6 +59,27 @@ def test_an_output_appears_whole_at_the_end(project: Path) -> None:
     assert [child.name for child in path.iterdir()] == ["new"]
 
 
+def test_an_output_that_is_a_link_is_replaced_and_what_it_leads_to_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "mine").write_text("mine")
+    root = tmp_path / "project"
+    (root / "out").mkdir(parents=True)
+    monkeypatch.chdir(root)
+    (root / "out/one").symlink_to(elsewhere)
+    (root / "out/two").symlink_to(elsewhere / "mine")
+    stage = Stage(name="one", made_of={}, spool=SimpleNamespace(), progress=SimpleNamespace())  # type: ignore[arg-type]
+    for name in ("one", "two"):
+        with stage.output(Path("out") / name) as temporary:
+            temporary.write_text("new")
+        assert not (root / "out" / name).is_symlink()
+        assert (root / "out" / name).read_text() == "new"
+    assert [path.name for path in elsewhere.iterdir()] == ["mine"]
+    assert (elsewhere / "mine").read_text() == "mine"
+
+
 def test_a_stage_that_fails_half_way_leaves_the_output_as_it_was(project: Path) -> None:
     def fail(stage: Stage) -> None:
         with stage.output(Path("out/one")) as temporary:

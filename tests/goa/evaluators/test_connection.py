@@ -30,6 +30,14 @@ def test_a_password_in_the_url_is_refused_unseen() -> None:
     assert TOKEN not in str(told.value)
 
 
+@pytest.mark.parametrize("name", ["key", "api_key", "token", "access_token", "sig", "password"])
+def test_a_key_in_the_urls_query_is_refused_unseen(name: str) -> None:
+    content = {"url": f"https://host/?room=1&{name}={TOKEN}"}
+    with pytest.raises(SettingsError, match=r"url: leave out the key.* token_variable") as told:
+        validate(ConnectionSettings, content, "here")
+    assert TOKEN not in str(told.value)
+
+
 def test_what_may_be_secret_in_a_url_is_not_shown() -> None:
     assert shown_url(f"https://me:{TOKEN}@host:8/x?k={TOKEN}#{TOKEN}") == "https://host:8/x"
 

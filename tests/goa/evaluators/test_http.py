@@ -313,12 +313,12 @@ def test_building_needs_neither_token_nor_server(monkeypatch) -> None:
 
 def test_a_query_is_sent_but_neither_shown_nor_signed(server) -> None:
     server.answer = lambda _: Reply(body=b"", status=400)
-    judge = ask(server, url=f"{server.url}?key={TOKEN}")
+    judge = ask(server, url=f"{server.url}?room={TOKEN}")
     with pytest.raises(EvaluatorError) as told:
         checked_score(judge, write("ab"))
     assert TOKEN not in f"{told.value!r} {judge.signature}"
     assert judge.signature != ask(server).signature
-    assert judge.signature != ask(server, url=f"{server.url}?key=other").signature
+    assert judge.signature != ask(server, url=f"{server.url}?room=other").signature
 
 
 def test_the_signature_changes_with_the_servers_version_and_address(server) -> None:

@@ -59,6 +59,28 @@ def give(make: Make, answer: str, **settings: Any) -> Evaluator:
     return make(f"{code}def f(samples): return {answer}\n", **settings)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"api_key": "s3cr3t"},
+        {"server": {"password": "s3cr3t"}},
+        {"all": [{"auth_token": "s3cr3t"}]},
+    ],
+)
+def test_a_secret_among_the_options_is_refused_unseen(options: dict[str, Any]) -> None:
+    content = {"function": "mine:f", "options": options}
+    with pytest.raises(
+        SettingsError, match="let the function read an environment variable"
+    ) as told:
+        validate(PythonSettings, content, "here")
+    assert "s3cr3t" not in str(told.value)
+
+
+def test_options_that_only_sound_like_secrets_are_taken() -> None:
+    options = {"end_token": "</s>", "max_tokens": 5, "password": 5}
+    assert validate(PythonSettings, {"function": "mine:f", "options": options}, "here")
+
+
 def test_a_function_scores_candidates_beside_sources_and_references(make) -> None:
     code = """
 def f(samples, weight):

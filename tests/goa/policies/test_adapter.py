@@ -13,6 +13,7 @@ from goa.policies.policy import Policy
 from goa.policies.storage import load_policy, save_policy
 from goa.trainer.anchor import Anchor
 from goa.trainer.settings import DivergenceSettings
+from tests.bomb import plant
 from tests.conftest import SENTENCES
 from tests.goa.trainer.conftest import candidates
 
@@ -93,6 +94,31 @@ def test_alone_it_is_small_and_finds_its_base(
     loaded = load_policy(tmp_path / "adapter", torch.device("cpu"))
     assert type(loaded) is type(plain)
     assert torch.allclose(log_probs(loaded), log_probs(policy), atol=1e-5)
+
+
+def test_an_adapter_with_pickled_weights_is_refused_and_they_are_not_opened(
+    policy: Policy, tmp_path: Path
+) -> None:
+    save_policy(policy, tmp_path / "base")
+    policy = load_policy(tmp_path / "base", torch.device("cpu"))
+    add_adapter(policy, AdapterSettings(rank=1, save="alone"), seed=1)
+    save_policy(policy, tmp_path / "adapter")
+    (tmp_path / "adapter/adapter_model.safetensors").unlink()
+    plant(tmp_path / "adapter/adapter_model.bin", tmp_path / "went_off")
+    with pytest.raises(
+        PolicyError, match=r"adapter_model\.bin is a pickle, which goa does not open"
+    ):
+        load_policy(tmp_path / "adapter", torch.device("cpu"))
+    assert not (tmp_path / "went_off").exists()
+
+
+def test_an_adapter_whose_base_is_itself_is_refused(policy: Policy, tmp_path: Path) -> None:
+    save_policy(policy, tmp_path)
+    policy = load_policy(tmp_path, torch.device("cpu"))
+    add_adapter(policy, AdapterSettings(rank=1, save="alone"), seed=1)
+    save_policy(policy, tmp_path)  # beside the model that it was made from
+    with pytest.raises(PolicyError, match="is an adapter too"):
+        load_policy(tmp_path, torch.device("cpu"))
 
 
 def test_the_frozen_base_is_the_anchor_without_a_second_copy(policy: Policy) -> None:

@@ -1,5 +1,6 @@
 """What goa saves, plain transformers load; what cannot be loaded says so."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from goa.policies.policy import Policy
 from goa.policies.prompt import PromptSettings
 from goa.policies.settings import PretrainedPolicySettings, ScratchPolicySettings
 from goa.policies.storage import create_policy, load_policy, save_policy
+from tests.bomb import plant
 from tests.conftest import SENTENCES
 
 CPU = torch.device("cpu")
@@ -121,6 +123,34 @@ def test_a_folder_without_safetensors_weights_is_refused(policy: Policy, tmp_pat
     (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
     with pytest.raises(PolicyError, match="not a language model with safetensors"):
         load_policy(tmp_path, CPU)
+
+
+def test_pickled_weights_are_refused_by_name_and_never_opened(
+    policy: Policy, tmp_path: Path
+) -> None:
+    save_policy(policy, tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    plant(tmp_path / "pytorch_model.bin", tmp_path / "went_off")
+    with pytest.raises(
+        PolicyError, match=r"pytorch_model\.bin is a pickle, which goa does not open"
+    ):
+        load_policy(tmp_path, CPU)
+    assert not (tmp_path / "went_off").exists()
+
+
+def test_a_model_that_brings_its_own_code_is_refused_and_the_code_is_not_run(
+    policy: Policy, tmp_path: Path
+) -> None:
+    save_policy(policy, tmp_path)
+    mark = tmp_path / "went_off"
+    (tmp_path / "own.py").write_text(f"open({str(mark)!r}, 'w')\nclass C: pass\nclass M: pass\n")
+    path = tmp_path / "config.json"
+    classes = {"AutoConfig": "own.C", "AutoModelForSeq2SeqLM": "own.M"}
+    own = {"model_type": "own", "auto_map": classes}
+    path.write_text(json.dumps({**json.loads(path.read_text()), **own}))
+    with pytest.raises(PolicyError, match="contains custom code"):
+        load_policy(tmp_path, CPU)
+    assert not mark.exists()
 
 
 def test_a_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:

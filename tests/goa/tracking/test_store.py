@@ -147,3 +147,26 @@ def test_six_processes_may_start_on_a_fresh_database(tmp_path: Path) -> None:
 
 def _experiment_id(store: Store) -> str:
     return connect(store).experiment_id
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("postgresql://goa:s3cr3t@127.0.0.1:1/x", "postgresql://127.0.0.1:1/x"),
+        (
+            "postgresql://127.0.0.1/x?user=a&password=s3cr3t",
+            "postgresql://127.0.0.1/x?user=a&password=***",
+        ),
+        ("http://goa:s3cr3t@127.0.0.1:5000", "http://127.0.0.1:5000"),
+    ],
+)
+def test_a_store_is_shown_without_its_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str, shown: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    store = find_store(tmp_path, "goa")
+    assert store.uri == uri
+    assert store.shown == shown
+    assert store.without_secrets(f"cannot reach {uri}; tried http://b:s3cr3t@h/") == (
+        f"cannot reach {shown}; tried http://h/"
+    )
