@@ -10,7 +10,7 @@ POLICY ?= out/policies/mle
 DATA ?= out/data
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock
 
-.PHONY: run serve test test-long bench system check format lock clean
+.PHONY: run serve test test-long docs bench system check format lock clean
 
 run: $(VENV)/run  ## the whole graph on the corpus that params.yaml names
 	$(BIN)/goa run
@@ -23,6 +23,10 @@ test: $(VENV)/dev system  ## what CI runs
 
 test-long: $(VENV)/dev  ## the tests that take minutes
 	$(BIN)/python -m pytest -m long
+
+docs: $(VENV)/dev  ## the pages of docs/ as a site in docs/_build, with the reference; a warning is an error
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html docs docs/_build
+	@echo docs/_build/index.html
 
 bench: $(VENV)/bench $(POLICY)  ## goa against its peers, the short set: minutes, on an idle machine
 	$(BIN)/python benchmarks/decode.py $(POLICY) $(DATA) --json out/benchmarks/decode.json
