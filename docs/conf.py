@@ -26,6 +26,7 @@ extensions = [
     "settings_reference",
 ]
 exclude_patterns = ["_build", "notebooks"]
+suppress_warnings = ["toc.empty_glob"]
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
@@ -34,7 +35,6 @@ highlight_language = "none"  # blocks that are only indented may be anything
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
-autodoc_class_signature = "separated"
 napoleon_numpy_docstring = False
 
 plot_formats = ["svg"]
@@ -42,6 +42,8 @@ plot_html_show_formats = False
 plot_html_show_source_link = False
 
 html_theme = "furo"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 html_title = "goa"
 html_math_renderer = "mathml"
 html_show_sphinx = False
@@ -54,10 +56,16 @@ def setup(app: Sphinx) -> None:
 
 
 def _formula(translator: Any, node: Any) -> None:
-    translator.body.append(tex2mathml(node.astext()))
+    translator.body.append(_mathml(node))
     raise SkipNode
 
 
 def _display(translator: Any, node: Any) -> None:
-    translator.body.append(f'<div class="math">{tex2mathml(node.astext(), as_block=True)}</div>')
+    translator.body.append(f'<div class="math">{_mathml(node, as_block=True)}</div>')
     raise SkipNode
+
+
+def _mathml(node: Any, *, as_block: bool = False) -> str:
+    formula: str = tex2mathml(node.astext(), as_block=as_block)
+    # Browsers set nothing there, and "log p" reads as one word.
+    return formula.replace("<mo>&ApplyFunction;</mo>", '<mspace width="0.17em"/>')

@@ -83,10 +83,10 @@ def markdown() -> str:
         parts += [f"({_anchor(model)})=", f"## {_title(model)}", _text(model.__doc__ or ""), ""]
         if model is not Params:
             parts += [f"Stands at {', '.join(f'`{place}`' for place in places)}.", ""]
-        parts += ["| key | type | bound | default | |", "| --- | --- | --- | --- | --- |"]
+        parts += ["| key | value | default | meaning |", "| --- | --- | --- | --- |"]
         parts += [
-            f"| `{each.name}` | {each.kind} | {each.bound} | {each.default or 'required'} "
-            f"| {each.meaning} |"
+            f"| `{each.name}` | {', '.join(filter(None, (each.kind, each.bound)))} "
+            f"| {each.default or 'required'} | {each.meaning} |"
             for each in settings_of(model)
         ]
         parts.append("")
@@ -184,7 +184,7 @@ def _meaning(model: type[BaseModel], name: str, field: FieldInfo) -> str:
     if name == "kind":
         return "names what this is"
     for owner in model.__mro__:
-        if owner.__module__.startswith("goa.") and name in inspect.get_annotations(owner):
+        if issubclass(owner, BaseModel) and name in inspect.get_annotations(owner):
             texts = ModuleAnalyzer.for_module(owner.__module__).find_attr_docs()
             if text := texts.get((owner.__qualname__, name)):
                 return _text(" ".join(text))

@@ -46,6 +46,7 @@ def test_every_section_and_every_evaluator_and_objective_is_there() -> None:
     text = reference.markdown()
     for name in Params.model_fields:
         assert f"\n| `{name}` |" in text
+    assert "| `slots` | integer, >= 1, <= 64 | `2` | Stages that" in text
     for kind in ("bleu", "composite", "http", "reinforce", "evolution", "stochastic_beam"):
         assert f"[`{kind}`](#settings-" in text
 
