@@ -38,6 +38,7 @@ class Params(Settings):
     tracking: TrackingSettings = TrackingSettings()
     data: DataSettings
     policy: PolicySettings
+    """What is trained: a model from scratch, or a pretrained one."""
     pretrain: PretrainSettings
     generate: GenerateSettings
     scoring: ScoringSettings = ScoringSettings()

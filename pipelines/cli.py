@@ -6,7 +6,15 @@ import typer
 from typer.core import TyperGroup
 
 from goa.errors import GoaError, printable
-from pipelines.commands import doctor, evaluators, pipeline, policies, registry, services
+from pipelines.commands import (
+    doctor,
+    evaluators,
+    examples,
+    pipeline,
+    policies,
+    registry,
+    services,
+)
 
 
 class Commands(TyperGroup):
@@ -41,7 +49,14 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     help="Train text generators on the quality of their whole output, as a tracked pipeline.",
-    epilog="Example: [bold]goa run[/bold] brings every stage of dvc.yaml up to date and compares.",
+    epilog=examples(
+        "goa check  # is params.yaml right?",
+        "goa run  # bring every stage up to date, and compare",
+        "goa run finetune@bleu-17  # one policy, with all it needs",
+        "goa report --open  # who gained what, and how sure that is",
+        "goa promote  # into use, if it is significantly better",
+        "goa run --help  # more of one command",
+    ),
 )
 for about in (pipeline, evaluators, policies, registry, services, doctor):
     app.add_typer(about.commands)

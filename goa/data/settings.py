@@ -22,13 +22,16 @@ class DemoCorpusSettings(Settings):
 
     kind: Literal["demo"]
     num_examples: int = Field(4000, ge=50, le=10_000_000)
+    """Pairs that are made up."""
 
 
 class ParallelFiles(Settings):
     """Text files whose lines belong together: line i of each reference file to source line i."""
 
     source: FileName
+    """What the policy reads."""
     references: list[FileName] = Field(min_length=1)
+    """What it should write: a file for each reference."""
 
     @model_validator(mode="after")
     def _files_differ(self) -> "ParallelFiles":
@@ -41,8 +44,11 @@ class ParallelCorpusSettings(Settings):
 
     kind: Literal["parallel"]
     train: ParallelFiles
+    """Training pairs."""
     validation: ParallelFiles | None = None
+    """None named means a share of the training pairs, as splits says."""
     test: ParallelFiles | None = None
+    """None named means a share of the training pairs, as splits says."""
 
     @model_validator(mode="after")
     def _splits_differ(self) -> "ParallelCorpusSettings":
@@ -56,7 +62,9 @@ class _FileCorpusSettings(Settings):
     train: FileName | None = None
     """None where ``data.path`` is the file itself, all of the corpus."""
     validation: FileName | None = None
+    """None named means a share of the training pairs, as splits says."""
     test: FileName | None = None
+    """None named means a share of the training pairs, as splits says."""
 
     @model_validator(mode="after")
     def _splits_make_sense(self) -> "_FileCorpusSettings":
@@ -68,7 +76,9 @@ class _FileCorpusSettings(Settings):
 
 class _TableCorpusSettings(_FileCorpusSettings):
     source: Column
+    """By its name in the header, or by its place, counted from 0."""
     references: list[Column] = Field(min_length=1)
+    """A column for each reference."""
     id: Column | None = None
     """Where there is none, ids are made of the split and the line number."""
     header: bool = True
@@ -95,10 +105,12 @@ class CsvCorpusSettings(_TableCorpusSettings):
 
     kind: Literal["csv"]
     delimiter: str = Field(",", min_length=1, max_length=1, pattern=r'^[^"\r\n]$')
+    """One character between two values."""
 
 
 class _RecordFields(Settings):
     source: FieldName
+    """A dot reaches into a field that is a record itself: translation.de."""
     references: list[FieldName] = Field(min_length=1)
     """Each a string or a list of strings."""
     id: FieldName | None = None
@@ -123,7 +135,9 @@ class DatasetCorpusSettings(_RecordFields):
     train: str | None = None
     """A split of a DatasetDict; None where the folder holds one Dataset, all of the corpus."""
     validation: str | None = None
+    """None named means a share of the training pairs, as splits says."""
     test: str | None = None
+    """None named means a share of the training pairs, as splits says."""
 
     @model_validator(mode="after")
     def _splits_make_sense(self) -> "DatasetCorpusSettings":
@@ -153,7 +167,9 @@ class SplitSettings(Settings):
     """
 
     validation: float | None = Field(None, gt=0.0, lt=1.0)
+    """Of the training pairs; none named where validation has data of its own."""
     test: float | None = Field(None, gt=0.0, lt=1.0)
+    """Of the training pairs; none named where test has data of its own."""
 
     @model_validator(mode="after")
     def _something_is_left(self) -> "SplitSettings":
@@ -179,6 +195,7 @@ class DataSettings(Settings):
     path: str = Field(min_length=1)
     """File or folder the corpus comes from."""
     corpus: CorpusSettings
+    """What form the corpus has."""
     splits: SplitSettings = SplitSettings()
     cleaning: CleaningSettings = CleaningSettings()
 

@@ -53,7 +53,9 @@ class GreedySettings(ConstraintSettings):
 
 class _BeamSettings(ConstraintSettings):
     num_beams: int = Field(4, ge=2)
+    """Candidates that are followed for a source, in all groups together."""
     num_candidates: int = Field(1, ge=1)
+    """Of the beam, best first."""
     length_penalty: float = Field(1.0, ge=0.0, le=5.0)
     """Exponent of the length that a candidate's log-probability is divided by."""
     early_stopping: bool | Literal["never"] = False
@@ -119,7 +121,9 @@ class StochasticBeamSettings(ConstraintSettings):
 
     kind: Literal["stochastic_beam"]
     num_candidates: int = Field(8, ge=2)
+    """Draws for each source, all different where there are so many."""
     temperature: float = Field(1.0, gt=0.0, le=10.0)
+    """Divides the logits: below 1 sharper, above 1 flatter."""
 
     @property
     def candidates(self) -> int:
@@ -129,7 +133,9 @@ class StochasticBeamSettings(ConstraintSettings):
 
 class _DrawingSettings(ConstraintSettings):
     num_candidates: int = Field(8, ge=1)
+    """Draws for each source."""
     temperature: float = Field(1.0, gt=0.0, le=10.0)
+    """Divides the logits: below 1 sharper, above 1 flatter."""
     top_k: int | None = Field(None, ge=1)
     """Draw among this many likeliest tokens."""
     top_p: float | None = Field(None, gt=0.0, le=1.0)

@@ -25,6 +25,7 @@ class BleuSettings(Recipe):
     tokenizer: Literal["13a", "intl", "zh", "char", "none"] = "13a"
     """sacrebleu's name; zh for Chinese, char for Japanese and other scripts without spaces."""
     lowercase: bool = False
+    """Compare lower-cased texts."""
     smoothing: Literal["exp", "floor", "add-k", "none"] = "exp"
     """sacrebleu's name (Chen and Cherry, 2014)."""
     smoothing_value: float | None = Field(default=None, gt=0, le=1)

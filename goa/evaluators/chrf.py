@@ -25,6 +25,7 @@ class ChrfSettings(Recipe):
     beta: int = Field(default=2, ge=1, le=10)
     """How many times as much recall weighs as precision."""
     lowercase: bool = False
+    """Compare lower-cased texts."""
 
     def build(self, name: str) -> "Chrf":
         """Build the evaluator."""

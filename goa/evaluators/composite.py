@@ -29,6 +29,7 @@ class CompositePartSettings(Settings):
     normalise: Normalisation = "none"
     """How the part is compared among the candidates of a source; see :func:`normalise`."""
     evaluator: Annotated[Single, Field(discriminator="kind")]
+    """Any kind but a composite."""
 
 
 class CompositeSettings(Recipe):
@@ -36,6 +37,7 @@ class CompositeSettings(Recipe):
 
     kind: Literal["composite"] = "composite"
     combine: Combination = "weighted_mean"
+    """Weighted mean, weighted geometric mean, or in order of importance."""
     parts: dict[Name, CompositePartSettings] = Field(min_length=1)
     """By the names that the breakdown shows, without dots: ``name.part`` is a part's own part;
     lexicographic: the most important first."""

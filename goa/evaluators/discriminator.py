@@ -44,7 +44,9 @@ class LearnedTestSettings(Recipe):
     epochs: int = Field(default=20, ge=1, le=1000)
     """Passes over the examples of the pool, each with one of its candidates, another in each."""
     learning_rate: float = Field(default=1e-3, gt=0, le=1)
+    """Of the network's weights."""
     weight_decay: float = Field(default=0.01, ge=0, le=1)
+    """Share of each weight that is taken off a step, times the learning rate."""
 
     @property
     def hangs_on(self) -> frozenset[Influence]:

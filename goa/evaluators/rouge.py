@@ -35,6 +35,7 @@ class RougeSettings(Recipe):
     ] = "rougeL"  # fmt: skip
     """n-gram overlap, longest common subsequence, or that over the lines of a summary."""
     measure: Literal["fmeasure", "precision", "recall"] = "fmeasure"
+    """What counts of the overlap: both sides, the candidate's share, or the reference's."""
     stemming: bool = False
     """Compare the Porter stems of words longer than three letters."""
     tokenizer: Literal["rouge", "words"] = "rouge"

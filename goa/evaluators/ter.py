@@ -24,6 +24,7 @@ class TerSettings(Recipe):
     asian_support: bool = False
     """With normalized: each Chinese or Japanese character is a word."""
     case_sensitive: bool = False
+    """Whether a word in other case is another word."""
     max_words: int = Field(default=200, ge=1)
     """Texts are cut to this many words: the search for shifts takes seconds beyond."""
 

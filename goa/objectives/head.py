@@ -13,6 +13,7 @@ class HeadSettings(Settings):
     """A head learns at a pace of its own."""
 
     learning_rate: float = Field(1e-3, gt=0.0, le=1.0)
+    """Of the head's weights."""
 
 
 class Head(ABC):

@@ -13,6 +13,7 @@ class RampSettings(Settings):
     end: float = Field(ge=0.0)
     """From the round ``rounds`` on."""
     rounds: int = Field(ge=1)
+    """In which the number moves."""
 
     def at(self, update: int) -> float:
         """Give the number after so many updates."""

@@ -15,6 +15,8 @@ class PolicyGradientSettings(Settings):
     """What every plain policy gradient has."""
 
     baseline: BaselineName = "leave_one_out"
+    """What a reward is compared with: nothing, the greedy output's, the mean of the source's
+    candidates or of its other candidates, or what a critic expects."""
     max_importance_ratio: float = Field(5.0, gt=1.0)
     """Bound on the weight of candidates that an earlier policy wrote."""
 

@@ -22,9 +22,11 @@ class ScratchPolicySettings(Settings):
     num_layers: int = Field(3, ge=1)
     """Layers of the encoder, if there is one, and of the decoder."""
     num_heads: int = Field(8, ge=1)
+    """Attention heads of a layer; they divide d_model."""
     d_ff: int = Field(1024, ge=8)
     """Width of the feed-forward layers."""
     dropout: float = Field(0.1, ge=0.0, lt=1.0)
+    """Share of the hidden states that is dropped while likelihood is learnt."""
     max_positions: int = Field(256, ge=8)
     """Longest source, and longest output, in tokens; of llama, both together."""
 
@@ -59,16 +61,22 @@ class ThreadSettings(Settings):
     """CPU threads of each stage that computes with tensors."""
 
     pretrain: int = Field(1, ge=1, le=1024)
+    """Of pretraining."""
     generate: int = Field(1, ge=1, le=1024)
+    """Of writing the pool."""
     finetune: int = Field(1, ge=1, le=1024)
+    """Of fine-tuning, controls included."""
     evaluate: int = Field(1, ge=1, le=1024)
+    """Of evaluating a policy."""
 
 
 class ProcessSettings(Settings):
     """Processes of each stage that can share its work, each on a device of its own."""
 
     pretrain: int = Field(1, ge=1, le=4096)
+    """Of pretraining."""
     finetune: int = Field(1, ge=1, le=4096)
+    """Of fine-tuning, controls included."""
 
 
 class ComputeSettings(Settings):

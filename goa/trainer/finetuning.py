@@ -44,19 +44,26 @@ class PhaseSettings(Settings):
     """
 
     objective: LearningSettings | None = None
+    """In place of finetune's."""
     credit: CreditSettings | None = None
+    """In place of finetune's."""
     evaluator: EvaluatorSettings | None = None
     """What the phase is rewarded by and chosen by: an evaluator's settings, such as a composite's;
     none named means the one that the policy is named after."""
     rounds: int | None = Field(None, ge=1)
+    """In place of finetune's."""
     silent_sources: SilentSources | None = None
+    """In place of finetune's."""
     learning_rate: float | None = Field(None, gt=0.0, le=1.0)
+    """Of the optimiser."""
     temperature: float | None = Field(None, gt=0.0, le=10.0)
     """Of the draws."""
     patience: int | None = Field(None, ge=1)
     """The phase ends after so many looks without a better one."""
     likelihood_weight: LikelihoodWeight | None = None
+    """In place of finetune's."""
     entropy_weight: float | None = Field(None, ge=0.0)
+    """In place of finetune's."""
     optimiser_state: Literal["carry", "reset"] = "carry"
     """Whether the optimiser's moments come over from the phase before."""
 
@@ -67,6 +74,7 @@ class FinetuneSettings(Settings):
     rounds: int = Field(200, ge=1)
     """Generate, score, update: so many times."""
     sources_per_round: int = Field(48, ge=1)
+    """Of all processes together."""
     candidates: StrategySettings = SampleSettings(kind="sample")
     """How candidates are written in every round after the first, which learns from the pool. A
     beam's, of any kind, are no independent draws: only mrt, margin, best_of_n and dpo can learn
@@ -82,6 +90,7 @@ class FinetuneSettings(Settings):
     steps_per_round: int = Field(1, ge=1, le=1000)
     """Steps of the optimiser on each round's candidates."""
     objective: LearningSettings
+    """How a policy learns from candidates and their rewards."""
     credit: CreditSettings = UniformCreditSettings(kind="uniform")
     """How a candidate's reward reaches its tokens."""
     critic: HeadSettings = HeadSettings()

@@ -15,11 +15,13 @@ class OptimiserSettings(Settings):
     learning_rate: float = Field(1e-3, gt=0.0, le=1.0)
     """The highest, reached after the warm-up."""
     warmup_updates: int = Field(0, ge=0)
+    """Updates in which the learning rate rises from 0."""
     schedule: Literal["constant", "linear", "inverse_sqrt"] = "constant"
     """After the warm-up: stay, fall to 0 at the last update, or fall as 1 / sqrt(update)."""
     betas: list[float] = Field([0.9, 0.98], min_length=2, max_length=2)
     """Decay of the running means of the gradient and of its square."""
     weight_decay: float = Field(0.0, ge=0.0, le=1.0)
+    """Share of each weight that is taken off an update, times the learning rate."""
     max_grad_norm: float = Field(1.0, gt=0.0)
     """Gradients are scaled down to this Euclidean norm."""
     tokens_per_pass: int = Field(8192, ge=1)
@@ -72,7 +74,9 @@ class PretrainSettings(Settings):
     """Maximum likelihood on the training references."""
 
     epochs: int = Field(10, ge=1)
+    """Times that every training pair is learnt from."""
     sources_per_update: int = Field(64, ge=1)
+    """Of all processes together."""
     objective: LikelihoodSettings = LikelihoodSettings(kind="likelihood")
     optimiser: OptimiserSettings = OptimiserSettings()
     validation: ValidationSettings = ValidationSettings()

@@ -5,12 +5,17 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands import ROOT
+from pipelines.commands import ROOT, examples
 
 commands = typer.Typer()
 
 
-@commands.command(epilog="Example: [bold]goa doctor --json[/bold]")
+@commands.command(
+    epilog=examples(
+        "goa doctor",
+        "goa doctor --json",
+    )
+)
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
 ) -> None:

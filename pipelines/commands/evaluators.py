@@ -6,14 +6,17 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands import PARAMS
+from pipelines.commands import PARAMS, examples
 
 commands = typer.Typer()
 
 
 @commands.command(
-    epilog="Examples: [bold]goa score -e bleu -e chrf -c out.txt -r ref.txt[/bold], "
-    "[bold]goa score -e '{kind: rouge, variant: rouge2}' -c written.jsonl --json[/bold]"
+    epilog=examples(
+        "goa score -e bleu -e chrf -c out.txt -r ref.txt",
+        "goa score -e mine --sources in.txt -c out.txt -r ref.txt --each scores.jsonl",
+        "goa score -e '{kind: rouge, variant: rouge2}' -c written.jsonl --json",
+    )
 )
 def score(
     evaluator: Annotated[
@@ -66,7 +69,13 @@ def score(
         typer.echo("\n".join(score_files.describe(scores)))
 
 
-@commands.command(epilog="Example: [bold]goa preflight bleu rule --price-per-hour 2.5[/bold]")
+@commands.command(
+    epilog=examples(
+        "goa preflight  # every evaluator",
+        "goa preflight bleu rule --price-per-hour 2.5  # what rewards will cost",
+        "goa preflight --json",
+    )
+)
 def preflight(
     evaluators: Annotated[
         list[str] | None, typer.Argument(help="Names in params.yaml. Default: every one.")
@@ -101,7 +110,10 @@ def preflight(
 
 
 @commands.command(
-    epilog="Example: [bold]goa rescore chrf --settings '{kind: chrf, word_order: 2}'[/bold]"
+    epilog=examples(
+        "goa rescore bleu",
+        "goa rescore chrf --settings '{kind: chrf, word_order: 2}'",
+    )
 )
 def rescore(
     evaluator: Annotated[str, typer.Argument(help="A name in params.yaml, or of --settings.")],

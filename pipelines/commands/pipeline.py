@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.commands import PARAMS, ROOT
+from pipelines.commands import PARAMS, ROOT, examples
 
 if TYPE_CHECKING:
     from pipelines.runner import RunOutcome
@@ -17,7 +17,14 @@ REPORT = COMPARISON.with_name("report.html")
 commands = typer.Typer()
 
 
-@commands.command(epilog="Example: [bold]goa run finetune@bleu --slots 4[/bold]")
+@commands.command(
+    epilog=examples(
+        "goa run  # whatever is stale",
+        "goa run finetune@bleu-17  # one policy, with all it needs",
+        "goa run finetune evaluate --slots 4  # two groups, four at a time",
+        "goa run --no-publish  # and record nothing",
+    )
+)
 def run(
     targets: Annotated[
         list[str] | None,
@@ -47,7 +54,12 @@ def run(
     _show_results(publish)
 
 
-@commands.command(epilog="Example: [bold]goa check --params experiments/multi30k.yaml[/bold]")
+@commands.command(
+    epilog=examples(
+        "goa check",
+        "goa check --params experiments/multi30k.yaml",
+    )
+)
 def check(
     params: Annotated[Path, typer.Option(help="The file of parameters.")] = PARAMS,
 ) -> None:
@@ -63,7 +75,11 @@ def check(
     typer.echo(f"{params}: no problem found")
 
 
-@commands.command(epilog="Example: [bold]git clone ... && cd goa && goa init[/bold]")
+@commands.command(
+    epilog=examples(
+        "git clone ADDRESS goa && cd goa && goa init",
+    )
+)
 def init() -> None:
     """Make this folder ready: DVC, with or without git, and the tracking database.
 
@@ -78,7 +94,10 @@ def init() -> None:
 
 
 @commands.command(
-    epilog="Example: [bold]MLFLOW_TRACKING_URI=http://tracking:5000 goa publish[/bold]"
+    epilog=examples(
+        "goa publish",
+        "MLFLOW_TRACKING_URI=http://tracking:5000 goa publish",
+    )
 )
 def publish(
     execution: Annotated[
@@ -100,7 +119,12 @@ def publish(
         _say_published(summary)
 
 
-@commands.command(epilog="Example: [bold]goa status --json | jq -r .[].state[/bold]")
+@commands.command(
+    epilog=examples(
+        "goa status",
+        "goa status --json | jq -r .[].state",
+    )
+)
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
 ) -> None:
@@ -121,7 +145,12 @@ def status(
         Console().print(status_table(found))
 
 
-@commands.command(epilog="Example: [bold]goa report --open[/bold]")
+@commands.command(
+    epilog=examples(
+        "goa report",
+        "goa report --open",
+    )
+)
 def report(
     show: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
 ) -> None:

@@ -6,13 +6,18 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands import PARAMS
+from pipelines.commands import PARAMS, examples
 
 commands = typer.Typer()
 
 
 @commands.command(
-    epilog="Example: [bold]goa generate -p mle -s '{kind: mbr, evaluator: chrf}' < in.txt[/bold]"
+    epilog=examples(
+        "goa generate -p bleu-17 < sources.txt > texts.txt",
+        "goa generate -p mle -s sample --seed 3 -i in.txt -o out.txt",
+        "goa generate -p mle -s '{kind: mbr, evaluator: chrf}' < in.txt",
+        "goa generate -p bleu-17 -i in.jsonl -o out.jsonl --json --all",
+    )
 )
 def generate(
     policy: Annotated[

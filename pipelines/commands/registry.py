@@ -5,10 +5,17 @@ from typing import Annotated
 
 import typer
 
+from pipelines.commands import examples
+
 commands = typer.Typer()
 
 
-@commands.command(epilog="Example: [bold]goa run && goa promote[/bold]")
+@commands.command(
+    epilog=examples(
+        "goa run && goa promote",
+        "goa promote --policy bleu-17 --json",
+    )
+)
 def promote(
     policy: Annotated[
         str | None,
@@ -42,7 +49,12 @@ def promote(
     raise typer.Exit(EXIT_CODES[found.outcome])
 
 
-@commands.command(epilog="Example: [bold]goa rollback[/bold]")
+@commands.command(
+    epilog=examples(
+        "goa rollback",
+        "goa rollback --json",
+    )
+)
 def rollback(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
 ) -> None:

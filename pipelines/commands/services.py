@@ -5,12 +5,17 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands import ROOT
+from pipelines.commands import ROOT, examples
 
 commands = typer.Typer()
 
 
-@commands.command(epilog="Example: [bold]goa serve --prefect-port 4201[/bold]")
+@commands.command(
+    epilog=examples(
+        "goa serve",
+        "goa serve --prefect-port 4201 --mlflow-port 5001",
+    )
+)
 def serve(
     prefect_port: Annotated[int, typer.Option(min=1, max=65535, help="Prefect's.")] = 4200,
     mlflow_port: Annotated[int, typer.Option(min=1, max=65535, help="MLflow's.")] = 5000,
@@ -27,7 +32,12 @@ def serve(
     serve_all(ROOT, Ports(prefect=prefect_port, mlflow=mlflow_port), typer.echo)
 
 
-@commands.command(epilog="Example: [bold]PREFECT_API_URL=http://prefect:4200/api goa deploy[/bold]")
+@commands.command(
+    epilog=examples(
+        "PREFECT_API_URL=http://prefect:4200/api goa deploy",
+        "PREFECT_API_URL=http://prefect:4200/api goa deploy --gpus 8",
+    )
+)
 def deploy(
     gpus: Annotated[
         int | None,

@@ -80,24 +80,6 @@ def fakes(here, monkeypatch) -> Fakes:
     return Fakes(monkeypatch)
 
 
-COMMANDS = [
-    "run",
-    "check",
-    "init",
-    "publish",
-    "status",
-    "report",
-    "preflight",
-    "rescore",
-    "generate",
-]
-
-
-@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
-def test_help_gives_an_example_at_each_level(command) -> None:
-    assert "Example: " in goa(*command, "--help").output
-
-
 def test_what_a_user_can_cause_is_one_message_and_exit_code_2(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     result = goa("status")
