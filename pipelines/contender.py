@@ -1,5 +1,6 @@
 """A policy that a run left, as it goes to the registry: found, recorded in MLflow, identified."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,9 @@ from goa.errors import PipelineError
 from goa.report.comparison import Comparison, load_comparison
 from goa.tracking.registry import Published, Registry
 from pipelines.arms import choose_policy
+from pipelines.fingerprint import digest
 from pipelines.graph import lock_entries
+from pipelines.policy_card import CARD
 from pipelines.publish import publish
 from pipelines.results import COMPARISON, DATA, POLICIES, Result
 
@@ -27,7 +30,7 @@ class Contender:
     num_tried: int
     """Fine-tuned policies that were compared by the same test set; 1 for "mle"."""
     digest: str
-    """Of its folder; equal policies have equal ones, whichever stage made them."""
+    """Of its folder but for the card; equal policies have equal ones, whichever stage made them."""
     stage_key: str
     """Of the stage that made it."""
     data_digest: str
@@ -79,9 +82,9 @@ def find_contender(name: str | None, params: "Params", strategy: str, metric: st
     return Contender(
         name=name,
         num_tried=len(trained) if compared and name != BASELINE else 1,
-        digest=_digest(made, "outs", f"{POLICIES}{name}"),
+        digest=_policy_digest(Path(POLICIES, name)),
         stage_key=made.key,
-        data_digest=_digest(made, "deps", DATA),
+        data_digest=_data_digest(made),
         report=compared.key if compared else "",
     )
 
@@ -136,6 +139,12 @@ def _maker(output: Path, results: list[Result]) -> Result | None:
     return next((each for each in results if output in each.outputs(str(output))), None)
 
 
-def _digest(result: Result, kind: str, path: str) -> str:
-    items = result.entry.get(kind, [])
-    return next((str(item.get("md5", "")) for item in items if item["path"] == path), "")
+def _policy_digest(folder: Path) -> str:
+    files = [path for path in sorted(folder.iterdir()) if path.name != CARD]
+    content = "\n".join(f"{path.name} {digest(path)}" for path in files)
+    return f"sha256:{hashlib.sha256(content.encode()).hexdigest()}"
+
+
+def _data_digest(result: Result) -> str:
+    items = result.entry.get("deps", [])
+    return next((str(item.get("md5", "")) for item in items if item["path"] == DATA), "")

@@ -33,6 +33,7 @@ from goa.trainer.settings import PretrainSettings
 from goa.trainer.team import join_team
 from pipelines.arms import training_stage
 from pipelines.launch import local_rank, team_size
+from pipelines.origin import Origin
 from pipelines.scoring import Build, open_scoring
 from pipelines.stage import PARAMS, Stage, open_stage, stage_argument
 from pipelines.training import save_training, train, trained_policy
@@ -132,10 +133,13 @@ def _finetune(stage: Stage, goal: TrainedPolicy, params: Any, build: Build) -> N
         return
     if settings.adapter is not None and settings.adapter.save == "merged":
         merge_adapter(trained)
-    save_training(stage, trained, state, goal.name)
+    summary = _summary(state, len(materials.pool.silent), list(settings.guards))
+    origin = Origin(
+        made_of=stage.made_of, measured=summary, trained=goal, signature=evaluator.signature
+    )
+    save_training(stage, trained, state, origin)
     with stage.output(Path("out/guards") / f"{goal.name}.json") as path:
         save_alarms(path, [] if guards is None else guards.alarms(goal.name, state))
-    summary = _summary(state, len(materials.pool.silent), list(settings.guards))
     stage.metrics(Path(f"metrics/finetune/{goal.name}.json"), summary)
 
 

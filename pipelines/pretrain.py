@@ -19,6 +19,7 @@ from goa.trainer.team import join_team
 from goa.trainer.update import Aim, RolloutLearner, UpdatePlan, Updater
 from goa.trainer.validation import LikelihoodValidation
 from pipelines.launch import local_rank, team_size
+from pipelines.origin import Origin
 from pipelines.stage import PARAMS, Stage, no_argument, open_stage
 from pipelines.training import save_training, train, trained_policy
 
@@ -71,16 +72,14 @@ def pretrain(stage: Stage) -> None:
     trained = trained_policy(trainer, make)
     if not team.is_first:
         return
-    save_training(stage, trained, state, "mle")
-    stage.metrics(
-        Path("metrics/pretrain.json"),
-        {
-            "validation_loss": -state.best_score,
-            "best_update": state.best_update,
-            "updates": state.update,
-            "parameters": sum(tensor.numel() for tensor in trainer.parameters.values()),
-        },
-    )
+    summary = {
+        "validation_loss": -state.best_score,
+        "best_update": state.best_update,
+        "updates": state.update,
+        "parameters": sum(tensor.numel() for tensor in trainer.parameters.values()),
+    }
+    save_training(stage, trained, state, Origin(made_of=stage.made_of, measured=summary))
+    stage.metrics(Path("metrics/pretrain.json"), summary)
 
 
 if __name__ == "__main__":

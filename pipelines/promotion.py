@@ -6,7 +6,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
@@ -130,10 +130,27 @@ def version_tags(
 
 def model_card(promotion: Promotion, measured: Sequence[Measurement]) -> str:
     """Describe a version in Markdown, in what room MLflow has for it."""
-    rows = "\n".join(f"| {each.name} | {say_score(each.score)} |" for each in measured)
     return (
-        f"**{promotion.policy}**, {promotion.outcome}: {promotion.reason[:3000]}\n\n"
-        f"| test set, × 100 | |\n| --- | --- |\n{rows[:1500]}\n\n"
+        f"**{promotion.policy}**, {promotion.outcome}: {promotion.reason[:2500]}\n\n"
+        "| test set, × 100 | score | interval | measured by |\n| --- | ---: | --- | --- |\n"
+        f"{_fitting(map(_row, measured), room=2000)}\n"
+        "How it was made, and its limits: `README.md` beside its weights.\n\n"
         f'Load the present champion: `mlflow.pyfunc.load_model("models:/{promotion.model}'
         '@champion")`.'
     )
+
+
+def _row(measured: Measurement) -> str:
+    interval = f"[{say_score(measured.low)}, {say_score(measured.high)}]"
+    recipe = measured.signature.replace("|", "\\|")
+    return f"| {measured.name} | {say_score(measured.score)} | {interval} | {recipe} |\n"
+
+
+def _fitting(rows: Iterable[str], room: int) -> str:
+    """Put whole rows together, as long as there is room."""
+    text = ""
+    for row in rows:
+        if len(text) + len(row) > room:
+            break
+        text += row
+    return text

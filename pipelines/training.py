@@ -13,6 +13,8 @@ from goa.tracking.progress import Task
 from goa.tracking.spool import Spool
 from goa.trainer.contract import TrainingState
 from goa.trainer.loop import Trainer, load, to_the_first
+from pipelines.origin import Origin
+from pipelines.policy_card import write_card
 from pipelines.stage import Stage
 
 
@@ -86,11 +88,12 @@ def trained_policy(trainer: Trainer, make: Callable[[], Policy]) -> Policy:
     return policy
 
 
-def save_training(stage: Stage, policy: Policy, state: TrainingState, name: str) -> None:
-    """Write a policy and its history as the outputs of a training stage."""
-    with stage.output(Path("out/policies") / name) as folder:
+def save_training(stage: Stage, policy: Policy, state: TrainingState, origin: Origin) -> None:
+    """Write a policy with its card, and its history, as the outputs of a training stage."""
+    with stage.output(Path("out/policies") / origin.name) as folder:
         save_policy(policy, folder)
-    with stage.output(Path("out/history") / f"{name}.csv") as path:
+        write_card(folder, policy, origin)
+    with stage.output(Path("out/history") / f"{origin.name}.csv") as path:
         write_history(path, state.rows)
 
 

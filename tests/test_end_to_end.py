@@ -197,6 +197,20 @@ def test_every_stage_but_the_comparison_says_what_it_cost(project: Path) -> None
     assert training.sentences <= training.tokens <= 12 * training.sentences
 
 
+def test_every_policy_has_a_card_with_the_numbers_of_its_run_and_without_its_folder(
+    project: Path,
+) -> None:
+    for name in ["mle", *POLICIES, *CONTROLS]:
+        card = (project / "out/policies" / name / "README.md").read_text()
+        file = "pretrain" if name == "mle" else f"finetune/{name}"
+        measured = json.loads((project / f"metrics/{file}.json").read_text())
+        assert measured
+        assert all(f"\n| {key} | {value} |\n" in card for key, value in measured.items())
+        assert "\n## Pretraining\n\nMaximum likelihood" in card
+        assert f'folder = "out/policies/{name}"' in card
+        assert str(project) not in card
+
+
 def test_progress_ends_where_the_work_does(project: Path) -> None:
     for stage in ("pretrain", "finetune@bleu-17"):
         (spool,) = (project / ".goa/spool" / stage).glob("*.jsonl")

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from goa.data.census import Census
 from goa.data.cleaning import Cleaner
@@ -48,7 +49,8 @@ def prepare_corpus(
         census = preparation.census
         census.num_found_in_train = digests.num_found()
     _refuse_empty_splits(census, settings.path)
-    report = json.dumps(census.report(), indent=2, ensure_ascii=False)
+    whole = {"corpus": _describe(settings), **census.report()}
+    report = json.dumps(whole, indent=2, ensure_ascii=False)
     (folder / REPORT).write_text(f"{report}\n", encoding="utf-8")
     return census
 
@@ -100,6 +102,16 @@ class _Preparation:
         self._writers[name].add(example)
         if name != "train":
             self._digests.hold_out(example.source, name)
+
+
+def _describe(settings: DataSettings) -> dict[str, Any]:
+    """Say what was read, without the machine's folders."""
+    return {
+        "name": Path(settings.path).resolve().name,
+        "kind": settings.corpus.kind,
+        "languages": settings.languages,
+        "lowercase": settings.cleaning.lowercase,
+    }
 
 
 def _refuse_empty_splits(census: Census, path: str) -> None:

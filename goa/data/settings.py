@@ -15,6 +15,8 @@ FieldName = Annotated[str, Field(min_length=1)]
 """A field of a record; a dot reaches into a field that is a record itself (translation.de)."""
 Column = Annotated[int, Field(ge=0, le=10_000)] | Annotated[str, Field(min_length=1)]
 """A column by its name in the header, or by its place, counted from 0."""
+Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
+"""A language's code, as the web has them (BCP 47): de, en, pt-BR."""
 
 
 class DemoCorpusSettings(Settings):
@@ -194,6 +196,8 @@ class DataSettings(Settings):
 
     path: str = Field(min_length=1)
     """File or folder the corpus comes from."""
+    languages: list[Language] = Field(default_factory=list)
+    """Of the texts, for the cards of policies; none named means that it is not said."""
     corpus: CorpusSettings
     """What form the corpus has."""
     splits: SplitSettings = SplitSettings()
