@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from goa.errors import DataError
+from goa.errors import DataError, first_line
 
 ROWS_PER_GROUP = 4096
 """Rows that are written and read, and held in memory, at a time."""
@@ -119,14 +119,14 @@ def read_rewards(path: Path) -> Iterator[list[Reward]]:
 
 
 def _write(path: Path, rows: Iterator[dict[str, Any]], schema: pa.Schema) -> None:
-    with pq.ParquetWriter(path, schema) as writer:
+    with pq.ParquetWriter(path, schema, write_page_checksum=True) as writer:
         while group := list(islice(rows, ROWS_PER_GROUP)):
             writer.write_batch(pa.RecordBatch.from_pylist(group, schema))
 
 
 def _read(path: Path, needed: list[str], what: str) -> Iterator[dict[str, Any]]:
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             missing = [name for name in needed if name not in file.schema_arrow.names]
             if missing:
                 raise DataError(f"{path}: no column {missing[0]}, so this is not {what}")
@@ -134,8 +134,10 @@ def _read(path: Path, needed: list[str], what: str) -> Iterator[dict[str, Any]]:
                 yield from batch.to_pylist()
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; it should hold {what}") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path}: cannot be read as Parquet: {error}") from None
+    except (pa.ArrowException, ValueError, OSError) as error:
+        raise DataError(
+            f"{path}: cannot be read as Parquet: {first_line(error)}; it should hold {what} again"
+        ) from None
 
 
 def _candidate(row: dict[str, Any]) -> Candidate:

@@ -5,7 +5,8 @@ import json
 import math
 import sqlite3
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -52,13 +53,18 @@ class RewardStore:
         folder.mkdir(parents=True, exist_ok=True)
         digest = hashlib.blake2b(signature.encode(), digest_size=12).hexdigest()
         self.path = folder / f"{digest}.sqlite"
-        try:
+        with self._errors():
             self._database = sqlite3.connect(self.path, timeout=SECONDS_FOR_A_LOCK)
             self._prepare(signature)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
         except sqlite3.Error as error:
             raise EvaluatorError(
-                f"{self.path}: the store of scores cannot be used: {error}; delete it, or set "
-                "scoring.store to false"
+                f"{self.path}: the store of scores cannot be used: {error}; free some space if the "
+                "disk is full, else delete it, or set scoring.store to false"
             ) from None
 
     def _prepare(self, signature: str) -> None:
@@ -79,7 +85,8 @@ class RewardStore:
     def part_names(self) -> tuple[str, ...] | None:
         """Names of the breakdown's parts; None as long as nobody has kept anything."""
         if self._part_names is None:
-            (names,) = self._database.execute("SELECT part_names FROM evaluator").fetchone()
+            with self._errors():
+                (names,) = self._database.execute("SELECT part_names FROM evaluator").fetchone()
             self._part_names = names and tuple(json.loads(names))
         return self._part_names
 
@@ -102,7 +109,7 @@ class RewardStore:
         for sample, stored in scored:
             self._of(sample.example)[sample.candidate] = stored
             rows.append((_key(sample.example), _encode(sample.candidate), _pack(stored)))
-        with self._database as database:
+        with self._errors(), self._database as database:
             if self.part_names is None:
                 names = json.dumps(list(part_names))
                 database.execute("UPDATE evaluator SET part_names = ?", (names,))
@@ -112,9 +119,10 @@ class RewardStore:
         """Give what is kept of an example's candidates, by their text."""
         known = self._memory.get(example)
         if known is None:
-            rows = self._database.execute(
-                "SELECT candidate, scores FROM scores WHERE example = ?", (_key(example),)
-            )
+            with self._errors():
+                rows = self._database.execute(
+                    "SELECT candidate, scores FROM scores WHERE example = ?", (_key(example),)
+                ).fetchall()
             known = {
                 text.decode("utf-8", "surrogatepass"): _unpack(scores) for text, scores in rows
             }

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
+from safetensors import SafetensorError
 
 from goa.errors import PolicyError, first_line
 from goa.policies.policy import Policy
@@ -63,7 +64,7 @@ def load_adapter(model: Any, folder: Path) -> Any:
     """
     try:
         return _peft().PeftModel.from_pretrained(model, str(folder))
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise PolicyError(f"{folder}: not an adapter of this model: {first_line(error)}") from None
 
 
