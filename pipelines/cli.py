@@ -7,6 +7,7 @@ from typer.core import TyperGroup
 
 from goa.errors import GoaError
 from pipelines.commands import doctor, evaluators, pipeline, policies, registry, services
+from pipelines.stopping import Stopped
 
 
 class Commands(TyperGroup):
@@ -22,6 +23,15 @@ class Commands(TyperGroup):
         except KeyboardInterrupt:
             typer.echo("interrupted; run it again to go on from here", err=True)
             raise typer.Exit(130) from None
+        except Stopped as stopped:
+            typer.echo("stopped; run it again to go on from here", err=True)
+            raise typer.Exit(stopped.exit_code) from None
+        except BrokenPipeError:
+            raise  # whoever read us has gone; click knows what to do
+        except OSError as error:
+            # A full disk, a folder without permission: the machine's matter, not a fault of goa's.
+            typer.echo(f"error: {error.filename or 'output'}: {error.strerror or error}", err=True)
+            raise typer.Exit(2) from None
 
 
 app = typer.Typer(

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from torch import Tensor
 
@@ -54,6 +54,12 @@ class Watcher(Protocol):
 
     def say(self, text: str) -> None:
         """Hear something that whoever looks at the run should know."""
+
+    def is_asked_to_stop(self) -> bool:
+        """Say whether this process should stop at the next good place."""
+
+    def stop(self, update: int) -> NoReturn:
+        """Stop, now that the checkpoint of an update is written."""
 
 
 class Learner(Protocol):
@@ -146,6 +152,8 @@ class TrainingState:
     """What was written at the last one."""
     rows: list[dict[str, float]] = field(default_factory=list)
     """What was recorded, one mapping a look, ``update`` first."""
+    since_look: Totals = field(default_factory=dict)
+    """Diagnostics of the updates since the last look."""
 
     def begin_next_phase(self) -> None:
         """Forget what is of one phase alone."""
