@@ -139,10 +139,10 @@ def test_bad_settings_stop_a_run_before_anything_is_made(toy, monkeypatch) -> No
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "words"),
+    ("number", "expected", "words"),
     [(signal.SIGINT, 130, "interrupted; run it"), (signal.SIGTERM, 143, "stopped; run it")],
 )
-def test_ctrl_c_and_term_end_everything_before_goa_itself(toy, number, code, words) -> None:
+def test_ctrl_c_and_term_end_everything_before_goa_itself(toy, number, expected, words) -> None:
     toy.tell("prepare", "hang")
     # A shell starts what runs in its background deaf to interrupts, and children inherit that.
     code = """
@@ -161,7 +161,7 @@ app(["run", "--no-publish"])
             assert process.poll() is None
             time.sleep(0.02)
         process.send_signal(number)
-        assert process.wait(timeout=60) == code
+        assert process.wait(timeout=60) == expected
         assert process.stderr is not None
         said = process.stderr.read()
     assert words in said
