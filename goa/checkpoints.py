@@ -57,6 +57,7 @@ class Checkpoints:
         self.writes = writes
         self.made_of = dict(made_of or {})
         self._lock: IO[str] | None = None
+        self._records: dict[Path, dict[str, Any] | None] = {}
 
     def __enter__(self) -> "Checkpoints":
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -99,9 +100,11 @@ class Checkpoints:
             temporary.mkdir()
             copies = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
             save_file(copies, temporary / TENSORS)
-            record = {"sha256": _digest(temporary / TENSORS), "step": step, "state": dict(state)}
+            text = json.dumps({"step": step, "state": dict(state)})
+            record = {"sha256": _digest(temporary / TENSORS, text), "record": text}
             _write_synced(temporary / STATE, json.dumps(record))
             shutil.rmtree(final, ignore_errors=True)
+            self._records.pop(final, None)
             temporary.rename(final)
         except (OSError, SafetensorError) as error:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -127,14 +130,25 @@ class Checkpoints:
     def latest(self) -> Checkpoint | None:
         """Read the newest checkpoint whose checksum holds; None if there is none."""
         for folder in reversed(self._folders()):
-            checkpoint = _read(folder)
-            if checkpoint is not None:
-                return checkpoint
+            record = self._record(folder)
+            if record is not None:
+                return Checkpoint(**record, tensors=load_file(folder / TENSORS))
         return None
 
     def newest_step(self) -> int:
-        """Name the step of the newest checkpoint without reading it; 0 if there is none."""
-        return max((int(folder.name) for folder in self._folders()), default=0)
+        """Name the step of the newest checkpoint whose checksum holds; 0 if there is none."""
+        sound = (folder for folder in reversed(self._folders()) if self._record(folder) is not None)
+        return next((int(folder.name) for folder in sound), 0)
+
+    def damaged(self) -> list[Path]:
+        """List the checkpoints whose checksum does not hold."""
+        return [folder for folder in self._folders() if self._record(folder) is None]
+
+    def _record(self, folder: Path) -> dict[str, Any] | None:
+        """Read all of a checkpoint but its tensors, checksums compared once."""
+        if folder not in self._records:
+            self._records[folder] = _record(folder)
+        return self._records[folder]
 
     def _folders(self) -> list[Path]:
         return sorted(path for path in self.folder.iterdir() if path.name.isdigit())
@@ -165,22 +179,27 @@ def describe_difference(before: Mapping[str, str], now: Mapping[str, str]) -> st
     return ", ".join(changes)
 
 
-def _read(folder: Path) -> Checkpoint | None:
+def _record(folder: Path) -> dict[str, Any] | None:
+    """Read all of a checkpoint but its tensors; None where it is not as it was written."""
     try:
-        record = json.loads((folder / STATE).read_text(encoding="utf-8"))
-        if record["sha256"] != _digest(folder / TENSORS):
+        kept = json.loads((folder / STATE).read_text(encoding="utf-8"))
+        if kept["sha256"] != _digest(folder / TENSORS, kept["record"]):
             return None
-        tensors, step, state = load_file(folder / TENSORS), record["step"], record["state"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError):
+        record = json.loads(kept["record"])
+        step, state = record["step"], record["state"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     if not (isinstance(step, int) and isinstance(state, dict)):
         return None
-    return Checkpoint(step=step, tensors=tensors, state=state)
+    return {"step": step, "state": state}
 
 
-def _digest(path: Path) -> str:
+def _digest(path: Path, text: str) -> str:
+    """Digest a file and a text."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.file_digest(file, "sha256")
+    digest.update(text.encode())
+    return digest.hexdigest()
 
 
 def _write_synced(path: Path, text: str) -> None:

@@ -70,6 +70,15 @@ ROOM_FOR_NAMES = 300
 """Characters that a message has for the names that are there."""
 
 
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Say whether an error is Python's, torch's or CUDA's way to say that memory ran out."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    # torch has that kind for GPUs alone; for a machine's memory it has but the words.
+    words = ("out of memory", "can't allocate memory", "not enough memory")
+    return isinstance(error, RuntimeError) and any(said in str(error) for said in words)
+
+
 def first_line(error: Exception) -> str:
     """Give the first line of a library's error, or its kind where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -15,6 +15,7 @@ from pipelines.commands import (
     registry,
     services,
 )
+from pipelines.stopping import Stopped
 
 
 class Commands(TyperGroup):
@@ -40,6 +41,9 @@ class Commands(TyperGroup):
         except KeyboardInterrupt:
             typer.echo("interrupted; run it again to go on from here", err=True)
             raise typer.Exit(130) from None
+        except Stopped as stopped:
+            typer.echo("stopped; run it again to go on from here", err=True)
+            raise typer.Exit(stopped.exit_code) from None
 
 
 app = typer.Typer(

@@ -5,17 +5,27 @@ Every way of running stages side by side (``goa run``, the Prefect flow) ends in
 """
 
 import asyncio
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from goa.errors import PipelineError
+from pipelines.damage import describe_damage
 from pipelines.devices import Lease, lease
 from pipelines.fingerprint import fingerprint
 from pipelines.graph import StageDefinition, stage_definition
 from pipelines.launch import num_processes
 from pipelines.processes import last_lines, run_python
+
+ADVICE = {
+    rb"exited with (-9|137)\b": "it was killed, by somebody or because memory ran out (`dmesg` "
+    "knows); lower what it holds at a time (optimiser.tokens_per_pass, compute.tokens_at_once) or "
+    "run.slots, and run it again to go on",
+    rb"No space left on device": "the disk is full; free some space and run it again to go on",
+}
+"""By what the log of a failed stage says, what may be behind it and what to do."""
 
 
 class StageState(StrEnum):
@@ -78,13 +88,18 @@ async def run_stage(name: str, place: Workplace) -> StageState:
         code = await _dvc(_repro(name, place), place, held)
     if code == 0:
         marker.unlink(missing_ok=True)
-        return StageState.CACHED if _was_skipped(name, log) else StageState.DONE
+        if not _was_skipped(name, log):
+            return StageState.DONE
+        restored = _says(log, f"Stage '{name}' is cached")
+        if restored and (damage := await asyncio.to_thread(describe_damage, name, place.root)):
+            raise StageError(f"{name}: {damage}")
+        return StageState.CACHED
     # The marker was not there before: this very attempt finished the command.
     if await _rescued(name, place, untouched=False):
         return StageState.RESCUED
     tail = last_lines(log)
     error = StageError if _began(name, log) else NotBegunError
-    raise error(f"{name}: failed with exit code {code}; the end of {log}:\n{tail}")
+    raise error(f"{name}: failed with exit code {code}{_advice(log)}; the end of {log}:\n{tail}")
 
 
 def log_path(name: str, root: Path) -> Path:
@@ -133,6 +148,12 @@ def _was_skipped(name: str, log: Path) -> bool:
 def _began(name: str, log: Path) -> bool:
     """Tell whether DVC started the stage's command, from its own words."""
     return _says(log, f"Running stage '{name}'")
+
+
+def _advice(log: Path) -> str:
+    """Say what to do about what the log tells of, if we know it."""
+    said = log.read_bytes()
+    return "".join(f": {advice}" for sign, advice in ADVICE.items() if re.search(sign, said))
 
 
 def _says(log: Path, *beginnings: str) -> bool:

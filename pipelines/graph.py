@@ -15,7 +15,11 @@ from typing import Any
 from goa.errors import PipelineError, hide_secrets
 from goa.settings import read_yaml
 
-PROJECT_FILE = "dvc.yaml"
+PROJECT_FILE, LOCK_FILE = "dvc.yaml", "dvc.lock"
+LOCK_ADVICE = (
+    "\ndvc.lock cannot be used: DVC was killed, or the disk was full, while it was written. Take "
+    "it from git, or remove it: what DVC's cache has is not run again"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +170,16 @@ def lock_entries(root: Path) -> dict[str, Any]:
         return _lock_entries(root)
 
 
+def cache_folder(root: Path) -> Path:
+    """Say where DVC keeps what it knows by digest: ``ab/cdef...`` for each.
+
+    Raises:
+        PipelineError: no DVC project there.
+    """
+    with _open_repo(root) as repo:
+        return Path(repo.cache.local.path)
+
+
 def _lock_entries(root: Path) -> dict[str, Any]:
     path = root / "dvc.lock"
     stages = read_yaml(path).get("stages", {}) if path.exists() else {}
@@ -193,7 +207,8 @@ def _open_repo(root: Path) -> Iterator[Any]:
         with Repo(str(root), _wait_for_lock=True) as repo:
             yield repo
     except DvcException as error:
-        raise PipelineError(f"dvc: {hide_secrets(str(error))}") from error
+        advice = LOCK_ADVICE if LOCK_FILE in str(error) else ""
+        raise PipelineError(f"dvc: {hide_secrets(str(error))}{advice}") from error
 
 
 @contextlib.contextmanager

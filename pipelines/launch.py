@@ -2,11 +2,14 @@
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+
+from pipelines.stopping import Stopped, StopRequest
 
 POLL_SECONDS = 0.1
 
@@ -42,6 +45,9 @@ def launch(argv: Sequence[str], size: int) -> int:
 
     They stay in this process's group, so that what ends the group ends them. When one fails, the
     others are ended: they would wait for it for ever.
+
+    Raises:
+        Stopped: this process was asked to stop, and so all have.
     """
     shared = {
         "MASTER_ADDR": "127.0.0.1",
@@ -55,27 +61,48 @@ def launch(argv: Sequence[str], size: int) -> int:
         )
         for place in range(size)
     ]
-    try:
-        while any(member.poll() is None for member in team):
-            if any(member.poll() for member in team):
-                break
-            time.sleep(POLL_SECONDS)
-    finally:
-        for member in team:
-            member.terminate()
-        codes = [member.wait() for member in team]
-    failed = [code for code in codes if code > 0] or [code for code in codes if code]
-    return failed[0] if failed else 0
+    with StopRequest():
+        try:
+            return _end_of(team)
+        except Stopped:
+            for member in team:
+                member.terminate()
+            for member in team:
+                member.wait()
+            raise
+        finally:
+            for member in team:
+                member.kill()
+                member.wait()
+
+
+def _end_of(team: Sequence[subprocess.Popen[bytes]]) -> int:
+    """Wait until all have ended, or one has failed; give its exit code as shells have it."""
+    while True:
+        codes = [member.poll() for member in team]
+        for place, code in enumerate(codes, 1):
+            if code:
+                if code == -signal.SIGKILL:
+                    told = f"process {place} of {len(team)} was killed; was memory short?\n"
+                    sys.stderr.write(told)
+                return code if code > 0 else 128 - code
+        if None not in codes:
+            return 0
+        time.sleep(POLL_SECONDS)
 
 
 def launch_if_told(size: int) -> None:
     """Start the team and leave with its exit code, unless this process is one of it already."""
     if size > 1 and not is_member():
         argv = [sys.executable, "-m", _module(), *sys.argv[1:]]
-        raise SystemExit(launch(argv, size))
+        try:
+            code = launch(argv, size)
+        except Stopped as stopped:
+            code = stopped.exit_code
+        raise SystemExit(code)
 
 
-def leave() -> None:
+def leave(code: int = 0) -> None:
     """End this process at once, with all it said, if it is one of a team.
 
     Threads of gloo may still let go of the tensors that were sent last. For that they ask for
@@ -84,7 +111,7 @@ def leave() -> None:
     if is_member():
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0)
+        os._exit(code)
 
 
 def _module() -> str:

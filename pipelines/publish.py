@@ -144,7 +144,9 @@ def _remember(root: Path, execution: str | None, lock_hash: str) -> str | None:
     note = root / ".goa" / "execution.json"
     if execution is not None:
         note.parent.mkdir(exist_ok=True)
-        note.write_text(json.dumps({LOCK_HASH: lock_hash, EXECUTION: execution}))
+        unfinished = note.with_suffix(".unfinished")
+        unfinished.write_text(json.dumps({LOCK_HASH: lock_hash, EXECUTION: execution}))
+        unfinished.replace(note)
         return execution
     try:
         noted = json.loads(note.read_bytes()) if note.exists() else {}

@@ -4,13 +4,13 @@ import csv
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from goa.checkpoints import Checkpoints, describe_difference, made_of
 from goa.policies.policy import Policy
 from goa.policies.storage import save_policy
 from goa.tracking.cost import Work
 from goa.tracking.progress import Task
-from goa.tracking.spool import Spool
 from goa.trainer.contract import TrainingState
 from goa.trainer.loop import Trainer, load, to_the_first
 from pipelines.origin import Origin
@@ -21,10 +21,11 @@ from pipelines.stage import Stage
 class _Watcher:
     """Passes what the trainer says on to the stage's progress bar and spool."""
 
-    def __init__(self, task: Task, spool: Spool, done: int, *, speaks: bool) -> None:
+    def __init__(self, stage: Stage, task: Task, done: int, *, speaks: bool) -> None:
         self._speaks = speaks
         self._task = task
-        self._spool = spool
+        self._spool = stage.spool
+        self._request = stage.request
         self._done = done
 
     def advance(self, done: int, note: str) -> None:
@@ -34,6 +35,13 @@ class _Watcher:
     def say(self, text: str) -> None:
         if self._speaks:
             sys.stderr.write(f"{text}\n")
+
+    def is_asked_to_stop(self) -> bool:
+        return self._request.is_there
+
+    def stop(self, update: int) -> NoReturn:
+        self.say(f"the checkpoint of update {update} is written")
+        raise self._request.stopped()
 
     def record(self, update: int, values: Mapping[str, float]) -> None:
         self._spool.metrics(
@@ -51,12 +59,15 @@ def train(stage: Stage, trainer: Trainer, num_rounds: int) -> TrainingState:
     with Checkpoints(stage.checkpoints, stage.made_of, writes=first) as checkpoints:
         done = checkpoints.newest_step()
         with stage.progress.task(stage.name, num_rounds, "updates", done) as task:
-            watcher = _Watcher(task, stage.spool, done, speaks=first)
+            watcher = _Watcher(stage, task, done, speaks=first)
+            for damaged in checkpoints.damaged() if first else ():
+                watcher.say(f"{damaged}: this checkpoint is damaged, and passed over")
             if done:
                 watcher.say(f"going on from the checkpoint of update {done}")
             elif difference := _difference_from_before(stage):
                 watcher.say(f"starting afresh, since the last try was another: {difference}")
-            state = trainer.run(checkpoints, watcher)
+            with stage.request.deferred():
+                state = trainer.run(checkpoints, watcher)
     stage.work["training"] = Work(seconds=state.seconds, sentences=state.texts, tokens=state.tokens)
     return state
 

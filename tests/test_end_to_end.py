@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import random
+import re
 import shutil
 import statistics
 import subprocess
@@ -322,6 +323,50 @@ def test_a_stage_killed_at_random_moments_ends_with_the_same_policy(
     assert weights.read_bytes() == expected
     assert (folder / "out/history/bleu-17.csv").read_text() == history
     assert not list(checkpoints.glob("*"))
+
+
+@pytest.mark.long
+def test_a_stage_that_is_sent_term_goes_on_from_the_very_update_it_was_at(
+    project: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(project, folder)
+    # Between its ends it looks at nothing, and so writes no checkpoint by itself.
+    change_params(folder, {"finetune": {"rounds": 40, "validation": {"every": 40}}})
+    argv = [sys.executable, "-m", "pipelines.finetune", "bleu-17"]
+    weights = folder / "out/policies/bleu-17/model.safetensors"
+    assert run(folder, *argv).returncode == 0
+    expected, history = weights.read_bytes(), (folder / "out/history/bleu-17.csv").read_text()
+    shutil.rmtree(folder / "out/policies/bleu-17")
+    spools = folder / ".goa/spool/finetune@bleu-17"
+    shutil.rmtree(spools)
+    environment = os.environ | {"PYTHONPATH": str(folder)}
+    with subprocess.Popen(
+        argv, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True
+    ) as started:
+        while updates_done(spools) < 2:
+            assert started.poll() is None
+            time.sleep(0.05)
+        started.terminate()
+        assert started.wait(60) == 143
+        assert started.stderr is not None
+        said = started.stderr.read()
+    found = re.search(r"the checkpoint of update (\d+) is written\n", said)
+    assert found is not None
+    assert said.endswith("finetune@bleu-17: stopped; run it again to go on\n")
+    assert 2 <= int(found[1]) < 40
+    assert not weights.exists()
+    last = run(folder, *argv)
+    assert last.returncode == 0
+    assert f"going on from the checkpoint of update {found[1]}\n" in last.stderr
+    assert weights.read_bytes() == expected
+    assert (folder / "out/history/bleu-17.csv").read_text() == history
+
+
+def updates_done(spools: Path) -> int:
+    """Say how far a training is, by its spool."""
+    records = [record for path in spools.glob("*.jsonl") for record in read_spool(path)]
+    return max((each["done"] for each in records if each["kind"] == "progress"), default=0)
 
 
 def seconds_per_round(spools: Path) -> float:

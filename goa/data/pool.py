@@ -120,14 +120,14 @@ def read_rewards(path: Path) -> Iterator[list[Reward]]:
 
 
 def _write(path: Path, rows: Iterator[dict[str, Any]], schema: pa.Schema) -> None:
-    with pq.ParquetWriter(path, schema) as writer:
+    with pq.ParquetWriter(path, schema, write_page_checksum=True) as writer:
         while group := list(islice(rows, ROWS_PER_GROUP)):
             writer.write_batch(pa.RecordBatch.from_pylist(group, schema))
 
 
 def _read(path: Path, needed: list[pa.Field], what: str) -> Iterator[dict[str, Any]]:
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             problem = _misfit(file.schema_arrow, needed)
             if problem is not None:
                 raise DataError(f"{path}: {problem}, so this is not {what}")
@@ -142,8 +142,10 @@ def _read(path: Path, needed: list[pa.Field], what: str) -> Iterator[dict[str, A
                 yield from batch.to_pylist()
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; it should hold {what}") from None
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as Parquet: {first_line(error)}") from None
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DataError(
+            f"{path}: cannot be read as Parquet: {first_line(error)}; it should hold {what} again"
+        ) from None
 
 
 def _misfit(found: pa.Schema, needed: list[pa.Field]) -> str | None:

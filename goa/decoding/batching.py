@@ -7,7 +7,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from goa.errors import PolicyError
+from goa.errors import PolicyError, is_lack_of_memory
 from goa.policies.policy import Policy
 
 Written = TypeVar("Written")
@@ -66,11 +66,13 @@ def _attempt(write: Callable[[Tensor], Written], rows: Tensor) -> Written | None
     """Write; None where memory runs out."""
     try:
         return write(rows)
-    except torch.OutOfMemoryError:
-        torch.cuda.empty_cache()
-    except RuntimeError as error:
-        if "not enough memory" not in str(error):  # how torch says it of a machine's own
+    except (MemoryError, RuntimeError) as error:
+        if not is_lack_of_memory(error):
             raise
+        lacks_on_a_gpu = isinstance(error, torch.OutOfMemoryError)
+    # Not above: with the error live the tensors of the calls that it came through.
+    if lacks_on_a_gpu:
+        torch.cuda.empty_cache()
     return None
 
 

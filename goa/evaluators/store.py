@@ -70,8 +70,8 @@ class RewardStore:
             yield
         except (sqlite3.Error, ValueError, TypeError, struct.error) as error:
             raise EvaluatorError(
-                f"{self.path}: the store of scores cannot be used: {error}; delete it, or set "
-                "scoring.store to false"
+                f"{self.path}: the store of scores cannot be used: {error}; free some space if the "
+                "disk is full, else delete it, or set scoring.store to false"
             ) from None
 
     def _prepare(self, signature: str) -> None:
@@ -128,9 +128,10 @@ class RewardStore:
         """Give what is kept of an example's candidates, by their text."""
         known = self._memory.get(example)
         if known is None:
-            rows = self._database.execute(
-                "SELECT candidate, scores FROM scores WHERE example = ?", (_key(example),)
-            )
+            with self._usable():
+                rows = self._database.execute(
+                    "SELECT candidate, scores FROM scores WHERE example = ?", (_key(example),)
+                ).fetchall()
             known = {
                 text.decode("utf-8", "surrogatepass"): _unpack(scores) for text, scores in rows
             }

@@ -1,11 +1,14 @@
 """Processes that score beside the one that asks."""
 
 import multiprocessing
+import os
+import signal
 from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from threading import Thread
 from typing import NoReturn, Protocol
 
 from goa.errors import EvaluatorError
@@ -116,7 +119,18 @@ _evaluator: Evaluator
 
 def _build(name: str, builder: Builder) -> None:
     global _evaluator  # noqa: PLW0603 - a worker has one evaluator for its whole life
+    # Ctrl-C reaches all processes of a terminal; when a worker ends is for who asks it to say.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_the_parent, daemon=True).start()
     _evaluator = builder.build(name)
+
+
+def _end_with_the_parent() -> None:
+    """End this process when its parent is gone: it would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _score(samples: list[Sample]) -> Scores:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
+from safetensors import SafetensorError
 
 from goa.errors import PolicyError, first_line
 from goa.policies.policy import Policy
@@ -69,7 +70,7 @@ def load_adapter(model: Any, folder: Path) -> Any:
         raise PolicyError(f"{folder}: an adapter without {WEIGHTS_FILE}{about_pickles(folder)}")
     try:
         return _peft().PeftModel.from_pretrained(model, str(folder))
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise PolicyError(f"{folder}: not an adapter of this model: {first_line(error)}") from None
 
 

@@ -90,9 +90,10 @@ def load_policy(
             use_safetensors=True,
             trust_remote_code=False,
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise PolicyError(
-            f"{name}: not a language model with safetensors weights: {first_line(error)}"
+            f"{name}: not a language model with safetensors weights: {first_line(error)}; restore "
+            "the folder, or have its stage write it anew (`dvc checkout`, `goa run`)"
             f"{about_pickles(Path(name))}"
         ) from None
     return _as_policy(model.to(device), tokenizer, prompt or _saved_prompt(Path(name)))

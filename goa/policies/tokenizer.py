@@ -78,5 +78,5 @@ def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenize
         )
     try:
         return AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # tokenizers raises a bare Exception for a damaged file
         raise PolicyError(f"{name}: no usable tokenizer: {first_line(error)}") from None

@@ -3,13 +3,13 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from torch import Tensor
 
 from goa.objectives.head import Head
 from goa.trainer.collapse import CollapseSettings
-from goa.trainer.diagnostics import Lesson
+from goa.trainer.diagnostics import Lesson, Totals
 from goa.trainer.optimiser import Optimiser
 from goa.trainer.settings import OptimiserSettings, ValidationSettings
 
@@ -54,6 +54,12 @@ class Watcher(Protocol):
 
     def say(self, text: str) -> None:
         """Hear something that whoever looks at the run should know."""
+
+    def is_asked_to_stop(self) -> bool:
+        """Say whether this process should stop at the next good place."""
+
+    def stop(self, update: int) -> NoReturn:
+        """Stop, now that the checkpoint of an update is written."""
 
 
 class Learner(Protocol):
@@ -146,6 +152,8 @@ class TrainingState:
     """What was written at the last one."""
     rows: list[dict[str, float]] = field(default_factory=list)
     """What was recorded, one mapping a look, ``update`` first."""
+    since_look: Totals = field(default_factory=dict)
+    """Diagnostics of the updates since the last look."""
 
     @property
     def is_under_way(self) -> bool:

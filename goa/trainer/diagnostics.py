@@ -36,8 +36,8 @@ class Lesson:
 class Means:
     """Averages diagnostics, until they are taken."""
 
-    def __init__(self) -> None:
-        self._totals: Totals = {}
+    def __init__(self, totals: Totals) -> None:
+        self._totals = totals
 
     def add(self, values: Totals) -> None:
         """Put further sums and weights in."""

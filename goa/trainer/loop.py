@@ -94,7 +94,7 @@ class _Course:
             trainer.parameters, phase.optimiser, len(phase.learner), phase.learner.heads
         )
         self.best: dict[str, Tensor] = {}
-        self.means = Means()
+        self.means = Means(state.since_look)
         self.looks = Looks(phase, state, trainer.policy, trainer.guards)
         if state.is_under_way:
             load(self.weights, {name: kept[WEIGHTS + name] for name in self.weights})
@@ -132,8 +132,16 @@ class _Course:
                 self._watch_for_collapse(watcher)
                 watcher.record(state.update, state.rows[-1])
                 self._save(checkpoints)
+            self._stop_if_asked(checkpoints, watcher)
         load(self.trainer.parameters, self.best)
         self.policy.model.eval()
+
+    def _stop_if_asked(self, checkpoints: Checkpoints, watcher: Watcher) -> None:
+        """Stop after this update, with its checkpoint, where any process of the team is to."""
+        if self.trainer.team.totals([float(watcher.is_asked_to_stop())])[0]:
+            if self.state.since_look:
+                self._save(checkpoints)
+            watcher.stop(self.state.update)
 
     def _is_over(self) -> bool:
         """Say whether more looks without a better one are pointless."""

@@ -173,9 +173,10 @@ def _run(targets: list[str], slots: int) -> "RunOutcome":
 
     from pipelines.display import show_run
     from pipelines.runner import run_graph
+    from pipelines.stopping import until_told
 
     with show_run(ROOT, Console(stderr=True)) as listener:
-        return asyncio.run(run_graph(targets, slots, listener, root=ROOT))
+        return asyncio.run(until_told(run_graph(targets, slots, listener, root=ROOT)))
 
 
 def _run_and_publish(targets: list[str], slots: int) -> "RunOutcome":

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -74,6 +76,30 @@ def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
         assert checkpoints.latest() is None
 
 
+@pytest.mark.parametrize("file", [module.TENSORS, module.STATE])
+def test_no_bit_of_a_checkpoint_can_be_other(tmp_path: Path, file: str) -> None:
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, TENSORS, {"best_score": 0.125, "rows": [{"a": 1.5}]})
+    path = tmp_path / "000000001" / file
+    content = path.read_bytes()
+    for place in range(8 * len(content)):
+        damaged = bytearray(content)
+        damaged[place // 8] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        with Checkpoints(tmp_path) as checkpoints:
+            assert checkpoints.latest() is None, place
+
+
+def test_a_damaged_checkpoint_is_named_and_not_counted(tmp_path: Path) -> None:
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, TENSORS, {})
+        checkpoints.save(2, TENSORS, {})
+    (tmp_path / "000000002" / module.STATE).write_text("[]")
+    with Checkpoints(tmp_path) as checkpoints:
+        assert checkpoints.newest_step() == 1
+        assert checkpoints.damaged() == [tmp_path / "000000002"]
+
+
 def test_a_second_process_is_refused(tmp_path: Path) -> None:
     with (
         Checkpoints(tmp_path),
@@ -134,3 +160,17 @@ def test_a_state_of_another_form_is_passed_over(tmp_path: Path, state: str) -> N
         found = checkpoints.latest()
     assert found is not None
     assert found.step == 1
+
+
+def test_the_newest_checkpoint_is_the_latest_update_s_whatever_the_clock_said(
+    tmp_path: Path,
+) -> None:
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, TENSORS, {})
+        checkpoints.save(2, TENSORS, {})
+        hour_ago = time.time() - 3600
+        for path in (tmp_path / "000000002", *(tmp_path / "000000002").iterdir()):
+            os.utime(path, (hour_ago, hour_ago))
+        found = checkpoints.latest()
+    assert found is not None
+    assert found.step == 2

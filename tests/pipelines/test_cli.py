@@ -120,7 +120,11 @@ def test_bad_settings_stop_a_run_before_anything_is_made(toy, monkeypatch) -> No
     assert not (toy.root / ".goa").exists()
 
 
-def test_an_interrupt_ends_everything_with_exit_code_130(toy) -> None:
+@pytest.mark.parametrize(
+    ("number", "expected", "words"),
+    [(signal.SIGINT, 130, "interrupted; run it"), (signal.SIGTERM, 143, "stopped; run it")],
+)
+def test_ctrl_c_and_term_end_everything_before_goa_itself(toy, number, expected, words) -> None:
     toy.tell("prepare", "hang")
     # A shell starts what runs in its background deaf to interrupts, and children inherit that.
     code = """
@@ -138,10 +142,12 @@ app(["run", "--no-publish"])
         while not (pids.exists() and pids.read_text()):
             assert process.poll() is None
             time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=20) == 130
+        process.send_signal(number)
+        assert process.wait(timeout=60) == expected
         assert process.stderr is not None
-        assert "Traceback" not in process.stderr.read()
+        said = process.stderr.read()
+    assert words in said
+    assert "Traceback" not in said
     for running in map(int, pids.read_text().split()):
         with pytest.raises(ProcessLookupError):
             os.kill(running, 0)

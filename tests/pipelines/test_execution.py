@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from pipelines.damage import describe_damage
 from pipelines.execution import (
     NotBegunError,
     StageError,
@@ -154,3 +155,37 @@ def test_a_stage_marks_its_end_with_the_fingerprint_the_rescue_looks_for(toy, mo
         pass
     stage = stage_definition("prepare", toy.root)
     assert done_path("prepare", toy.root).read_text() == fingerprint(stage, toy.root)
+
+
+def test_a_stage_that_was_killed_says_why_that_may_be(toy) -> None:
+    toy.tell("prepare", "die")
+    with pytest.raises(StageError, match=r"was killed, .* memory ran out .* run it again to go on"):
+        run(toy, "prepare")
+    (toy.root / "control" / "prepare").unlink()
+    assert run(toy, "prepare") is StageState.DONE
+
+
+def test_what_the_cache_gives_back_damaged_is_not_taken_for_whole(done_toy) -> None:
+    digest = done_toy.lock()["stages"]["prepare"]["outs"][0]["md5"]
+    kept = done_toy.root / ".dvc/cache/files/md5" / digest[:2] / digest[2:]
+    kept.chmod(0o644)
+    kept.write_text("7\n")
+    kept.chmod(0o444)  # so DVC trusts it
+    (done_toy.root / "out/data").unlink()
+    with pytest.raises(StageError, match="gave back damaged files: out/data") as told:
+        run(done_toy, "prepare")
+    remedy = str(told.value).splitlines()[-1]
+    assert remedy == f"rm -rf out/data {kept}"
+    subprocess.run(remedy, shell=True, cwd=done_toy.root, check=True)
+    assert run(done_toy, "prepare") is StageState.DONE
+    assert (done_toy.root / "out/data").read_text() == "1\n"
+
+
+def test_a_folder_from_the_cache_is_held_against_the_list_of_its_files(toy) -> None:
+    (toy.root / "out/data").mkdir(parents=True)
+    for name in ("a", "b"):
+        (toy.root / "out/data" / name).write_text(name)
+    toy.dvc("commit", "--force", "prepare")
+    assert describe_damage("prepare", toy.root) is None
+    (toy.root / "out/data/b").write_text("c")
+    assert "damaged files: out/data/b\n" in str(describe_damage("prepare", toy.root))

@@ -99,3 +99,35 @@ def test_a_member_leaves_with_all_it_said_before_python_ends(
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, expected, "")
+
+
+def test_a_member_that_was_killed_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    code = "import os, time; os.environ['RANK'] == '1' and os.kill(os.getpid(), 9); time.sleep(60)"
+    assert launch([sys.executable, "-c", code], 2) == 137
+    assert capsys.readouterr().err == "process 2 of 2 was killed; was memory short?\n"
+
+
+MEMBER_MODULE = """
+import os, pathlib, signal, sys, time
+from pipelines.launch import launch_if_told
+launch_if_told(2)
+def end(*_):
+    pathlib.Path("cleared-" + os.environ["RANK"]).touch()
+    sys.exit(143)
+signal.signal(signal.SIGTERM, end)
+pathlib.Path("ready-" + os.environ["RANK"]).touch()
+time.sleep(60)
+"""
+
+
+def test_who_is_asked_to_stop_asks_its_team_and_waits_for_it(tmp_path: Path) -> None:
+    (tmp_path / "member.py").write_text(MEMBER_MODULE)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    argv = [sys.executable, "-m", "member"]
+    with subprocess.Popen(argv, cwd=tmp_path, env=environment) as process:
+        while len(list(tmp_path.glob("ready-*"))) < 2:
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.terminate()
+        assert process.wait(60) == 143
+    assert {path.name for path in tmp_path.glob("cleared-*")} == {"cleared-0", "cleared-1"}

@@ -242,3 +242,17 @@ def test_a_killed_run_can_be_run_again(toy) -> None:
     # Refused only until the supervisor has ended what the dead run left.
     assert eventually(lambda: not is_held(toy.root / ".goa" / "run.lock"))
     assert not run(toy, "prepare").failures
+
+
+def test_a_lock_file_that_was_not_written_whole_can_be_removed_and_nothing_is_lost(
+    done_toy,
+) -> None:
+    lock = done_toy.root / "dvc.lock"
+    before = done_toy.lock()
+    lock.write_text("")
+    with pytest.raises(PipelineError, match="remove it: what DVC's cache has is not run again"):
+        run(done_toy)
+    lock.unlink()
+    assert set(run(done_toy).states.values()) == {CACHED}
+    assert done_toy.ran() == set()
+    assert done_toy.lock() == before

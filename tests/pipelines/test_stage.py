@@ -1,13 +1,16 @@
 """A stage writes whole outputs or none, and fails with one message."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from goa.errors import DataError
 from goa.tracking import meter
@@ -278,3 +281,31 @@ def test_only_the_first_of_a_team_writes_what_it_cost(
     with open_stage("one"):
         pass
     assert not Path("out/costs").exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stage_that_is_asked_to_stop_leaves_nothing_half_made(
+    project: Path, capsys: pytest.CaptureFixture[str], number: int, code: int
+) -> None:
+    def be_stopped(stage: Stage) -> None:
+        with stage.output(Path("out/one")) as temporary:
+            temporary.write_text("half")
+            os.kill(os.getpid(), number)
+
+    with pytest.raises(SystemExit) as ended, open_stage("one") as stage:
+        be_stopped(stage)
+    assert ended.value.code == code
+    assert not Path("out/one").exists()
+    assert not Path(".goa/done/one").exists()
+    assert capsys.readouterr().err == "one: stopped; run it again to go on\n"
+
+
+def test_a_stage_that_runs_out_of_memory_says_what_to_lower(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended, open_stage("one"):
+        torch.empty(10**15)
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: one: not enough memory: ")
+    assert "Lower what it holds at a time" in said

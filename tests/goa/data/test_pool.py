@@ -1,5 +1,6 @@
 """The candidate pool and its rewards on disk."""
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -145,3 +146,30 @@ def test_a_pool_of_other_columns_is_refused(
     pq.write_table(pa.table(columns | changed), path)
     with pytest.raises(DataError, match=f"{said}, so this is not a candidate pool"):
         list(read_pool(path))
+
+
+def test_a_flipped_bit_is_noticed_or_changes_nothing(tmp_path):
+    path = tmp_path / "pool.parquet"
+    write_pool(path, [_candidate(place, 0) for place in range(50)])
+    content, expected, noticed = path.read_bytes(), list(read_pool(path)), 0
+    places = range(8, len(content) // 2, 37)
+    for place in places:
+        damaged = bytearray(content)
+        damaged[place] ^= 1
+        path.write_bytes(damaged)
+        found = None
+        with contextlib.suppress(DataError):
+            found = list(read_pool(path))
+        assert found in (None, expected), place
+        noticed += found is None
+    assert noticed > len(places) / 2
+
+
+def test_a_file_that_was_cut_short_is_noticed(tmp_path):
+    path = tmp_path / "pool.parquet"
+    write_pool(path, [_candidate(place, 0) for place in range(50)])
+    content = path.read_bytes()
+    for size in (0, 3, len(content) // 2, len(content) - 1):
+        path.write_bytes(content[:size])
+        with pytest.raises(DataError, match="cannot be read as Parquet"):
+            list(read_pool(path))

@@ -21,7 +21,7 @@ from goa.policies.policy import Policy
 from tests.conftest import SENTENCES
 
 NEEDS = torch.tensor([3, 9, 4, 8, 1])
-NO_MEMORY = "DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes."
+NO_MEMORY = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."
 
 
 def _rows(candidates: Candidates, place: int) -> tuple[Tensor, Tensor]:
@@ -66,6 +66,21 @@ def test_where_memory_runs_out_batches_are_halved_and_nothing_is_lost(
     assert found == [[1, 3], [2, 0, 4]]
     assert tried == [5, 2, 3]
     assert policy.tokens_at_once == 22
+
+
+def test_what_torch_says_here_of_too_little_memory_is_understood(policy: Policy) -> None:
+    policy.tokens_at_once = 45
+    tried: list[int] = []
+
+    def write(rows: Tensor) -> list[int]:
+        tried.append(len(rows))
+        if len(tried) == 1:
+            torch.empty(10**15)
+        return rows.tolist()
+
+    with pytest.warns(UserWarning, match="not enough memory on cpu"):
+        list(in_batches(policy, NEEDS, write))
+    assert tried == [5, 2, 3]
 
 
 def test_a_source_that_memory_does_not_hold_is_an_error(policy: Policy) -> None:

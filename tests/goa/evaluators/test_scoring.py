@@ -1,7 +1,10 @@
 """An evaluator with a store before it and processes behind it."""
 
+import contextlib
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -226,3 +229,29 @@ def test_other_parts_than_before_are_an_error(opened: Open, monkeypatch) -> None
     )
     with pytest.raises(EvaluatorError, match="gave the parts x, and before them half"):
         checked_score(service, write("bb"))
+
+
+LEAVING = """
+import os
+from goa.evaluators.bleu import BleuSettings
+from goa.evaluators.workers import Workers
+from goa.records import Example, Sample
+
+workers = Workers("bleu", BleuSettings(kind="bleu"), 1, None)
+sample = Sample(example=Example(id="1", source="s", references=("a b",)), candidate="a b")
+workers.wait(workers.submit([sample]))
+print(*workers._pool._processes, flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_process_ends_when_whoever_asked_it_was_killed() -> None:
+    root = Path(__file__).parents[3]
+    argv = [sys.executable, "-c", LEAVING]
+    done = subprocess.run(argv, cwd=root, stdout=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL
+    stat, deadline = Path(f"/proc/{int(done.stdout)}/stat"), time.monotonic() + 30
+    with contextlib.suppress(OSError):  # it is gone
+        while stat.read_text().rpartition(")")[2].split()[0] != "Z":
+            assert time.monotonic() < deadline
+            time.sleep(0.05)

@@ -76,6 +76,27 @@ def test_a_file_that_is_no_store_is_named(tmp_path: Path) -> None:
         RewardStore(tmp_path, "bleu")
 
 
+def test_a_disk_that_is_full_while_scores_are_kept_says_what_to_do(tmp_path: Path) -> None:
+    store = RewardStore(tmp_path, "signature")
+    store._database.execute("PRAGMA max_page_count = 8")
+    many = [(sample(f"{place} {'x' * 200}"), Stored(0.5, ())) for place in range(500)]
+    with pytest.raises(EvaluatorError, match="is full; free some space"):
+        store.add((), many)
+    store.close()
+    again = RewardStore(tmp_path, "signature")
+    assert set(again.find([pair[0] for pair in many])) == {None}
+
+
+def test_a_store_that_is_damaged_says_what_to_do(tmp_path: Path) -> None:
+    store = RewardStore(tmp_path, "signature")
+    store.add((), [(sample(f"{place} {'x' * 200}"), Stored(0.5, ())) for place in range(500)])
+    store.close()
+    content = store.path.read_bytes()
+    store.path.write_bytes(content[:4096] + b"?" * (len(content) - 4096))
+    with pytest.raises(EvaluatorError, match="delete it, or set"):
+        RewardStore(tmp_path, "signature").find([sample("1")])
+
+
 def test_numbers_are_kept_to_the_last_bit(tmp_path: Path) -> None:
     store = RewardStore(tmp_path, "bleu")
     store.add([], [(sample("c"), Stored(1 / 3, ()))])

@@ -177,3 +177,13 @@ def test_a_policy_from_scratch_follows_from_its_seed(policy: Policy, tmp_path: P
 
     assert torch.equal(weights(1), weights(1))
     assert not torch.equal(weights(1), weights(2))
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "tokenizer.json", "config.json"])
+def test_a_file_that_was_cut_short_is_no_policy(policy: Policy, tmp_path: Path, file: str) -> None:
+    save_policy(policy, tmp_path)
+    content = (tmp_path / file).read_bytes()
+    for size in (0, 7, len(content) // 2, len(content) - 2):
+        (tmp_path / file).write_bytes(content[:size])
+        with pytest.raises(PolicyError, match=str(tmp_path)):
+            load_policy(tmp_path, torch.device("cpu"))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import torch
@@ -47,6 +47,12 @@ class Ear:
 
     def say(self, text: str) -> None:
         self.said.append(text)
+
+    def is_asked_to_stop(self) -> bool:
+        return False
+
+    def stop(self, update: int) -> NoReturn:
+        raise AssertionError("nobody asked")
 
 
 class Killed(Exception):
@@ -121,6 +127,41 @@ def test_a_run_that_is_killed_and_resumed_ends_bit_equal(
         run("broken", 8)
     resumed = run("broken", 4)  # fails if it starts again from the beginning
     assert resumed[0] == expected[0]
+    assert equal(resumed[1], expected[1])
+
+
+class Hurried(Ear):
+    """Is asked to stop in the middle of every update."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stopped_after: list[int] = []
+
+    def is_asked_to_stop(self) -> bool:
+        return True
+
+    def stop(self, update: int) -> NoReturn:
+        self.stopped_after.append(update)
+        raise Killed
+
+
+def test_a_run_that_is_asked_to_stop_after_every_update_ends_bit_equal(
+    make_policy: Callable[..., Policy], tmp_path: Path
+) -> None:
+    def run(folder: str, ear: Ear) -> tuple[TrainingState, dict[str, Tensor]]:
+        policy = make_policy()
+        phase = likelihood_phase(policy, Rounds(thirds(policy), 7))
+        return train(Trainer(policy, [lambda: phase]), tmp_path / folder, ear), weights(policy)
+
+    expected = run("whole", Ear())
+    hurried = Hurried()
+    for _ in range(7):
+        with pytest.raises(Killed):
+            run("broken", hurried)
+    assert hurried.stopped_after == [1, 2, 3, 4, 5, 6, 7]
+    resumed = run("broken", hurried)
+    assert resumed[0] == expected[0]
+    assert [row["update"] for row in resumed[0].rows] == [0, 3, 6, 7]
     assert equal(resumed[1], expected[1])
 
 

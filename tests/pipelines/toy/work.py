@@ -1,6 +1,7 @@
 """A toy stage: writes its parameter, and misbehaves as the file control/<stage> says.
 
-fail: ends with exit code 3. wait: ends when the file is gone. hang: never ends, with a child.
+fail: ends with exit code 3. die: is killed. wait: ends when the file is gone.
+hang: never ends, with a child.
 abandon: its DVC is killed when the work is done and marked as done by the words that follow.
 bulky: its output has so many MiB more as the word that follows says, and no holes.
 Where the environment names a folder TOY, control and traces are there, for clones that come and go.
@@ -28,6 +29,8 @@ def main() -> None:
     command, *words = control.read_text().split() if control.exists() else [""]
     if command == "fail":
         sys.exit("toy: told to fail")
+    if command == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
     if command == "hang":
         child = subprocess.Popen(["sleep", "600"])
         (HERE / f"{stage}.pids").write_text(f"{os.getpid()} {child.pid}")
