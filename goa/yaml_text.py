@@ -35,7 +35,7 @@ def parse_yaml(text: str, where: str) -> Any:
         SettingsError: it is not valid YAML, or not plain values.
     """
     try:
-        return yaml.load(text, _PlainLoader)
+        return _PlainLoader(text).get_single_data()
     # The scanner lets through what chr() says of a character's number that is none.
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         told = "\n".join(excerpt(line, ROOM_FOR_NAMES) for line in str(error).splitlines())

@@ -7,6 +7,7 @@ type from here should not pay for it.
 import contextlib
 import difflib
 import logging
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from goa.errors import PipelineError, hide_secrets
 from goa.settings import read_yaml
 
 PROJECT_FILE, LOCK_FILE = "dvc.yaml", "dvc.lock"
+_ONE_AT_A_TIME = threading.RLock()
+"""Threads of a run ask DVC; what it checks dvc.yaml with is of the whole process, and changes."""
 LOCK_ADVICE = (
     "\ndvc.lock cannot be used: DVC was killed, or the disk was full, while it was written. Take "
     "it from git, or remove it: what DVC's cache has is not run again"
@@ -204,7 +207,7 @@ def _open_repo(root: Path) -> Iterator[Any]:
     if not (root / ".dvc").is_dir():
         raise PipelineError(f"{root.resolve()}: not a DVC project yet; run `goa init` here")
     try:
-        with Repo(str(root), _wait_for_lock=True) as repo:
+        with _ONE_AT_A_TIME, Repo(str(root), _wait_for_lock=True) as repo:
             yield repo
     except DvcException as error:
         advice = LOCK_ADVICE if LOCK_FILE in str(error) else ""

@@ -128,10 +128,9 @@ class RewardStore:
         """Give what is kept of an example's candidates, by their text."""
         known = self._memory.get(example)
         if known is None:
-            with self._usable():
-                rows = self._database.execute(
-                    "SELECT candidate, scores FROM scores WHERE example = ?", (_key(example),)
-                ).fetchall()
+            rows = self._database.execute(
+                "SELECT candidate, scores FROM scores WHERE example = ?", (_key(example),)
+            ).fetchall()
             known = {
                 text.decode("utf-8", "surrogatepass"): _unpack(scores) for text, scores in rows
             }

@@ -1,6 +1,7 @@
 """Whatever is typed behind goa: it works, or one message says what is wrong, with exit code 2."""
 
 import contextlib
+import logging
 import shutil
 import subprocess
 import sys
@@ -66,6 +67,8 @@ def nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipelines.serve.serve", lambda *_: None)
     monkeypatch.setattr("pipelines.doctor.examine", lambda root: [])
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    # goa sets this level before it imports MLflow, which another test may have done already.
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
 
 
 def test_every_command_is_tried() -> None:

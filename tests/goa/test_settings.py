@@ -193,7 +193,7 @@ def test_a_python_object_in_params_yaml_is_refused_and_not_made(tmp_path: Path) 
 
 
 NAMES = [
-    *("../x", "/etc/x", "a/b", "a\\b", ".", "..", "", "a\0b", "a b", "a\n", "x" * 65, "-r", "~"),
+    *("../x", "/etc/x", "a/b", "a\\b", ".", "..", "", "a b", "a\n", "x" * 65, "-r", "~"),
     *("con", "nul", "aux", "prn", "com1", "lpt9", "Bleu", "ä", "a.b", "a:b", "a*"),
 ]
 
@@ -234,7 +234,7 @@ def test_the_longest_name_still_fits_into_a_files_name(
     assert len(name) < 143  # what encrypted home folders leave
 
 
-@pytest.mark.parametrize("control", ["../x", "", "a/b", "constant\0"])
+@pytest.mark.parametrize("control", ["../x", "", "a/b"])
 def test_a_control_is_one_of_those_there_are(
     params: dict[str, Any], tmp_path: Path, control: str
 ) -> None:

@@ -87,7 +87,7 @@ def test_names_are_those_of_params_and_scores_are_kept(tmp_path: Path) -> None:
     [
         ("blue", "did you mean bleu"),
         ("{kind: bleu, max_ordr: 2}", "did you mean max_order"),
-        ("{kind: [", "not YAML"),
+        ("{kind: [", "not valid YAML"),
         ("{}", "kind"),
     ],
 )

@@ -55,7 +55,8 @@ def test_its_dependencies_cover_every_goa_file_it_imports(
     module = module_of(name)
     needed = imports.find_upstream_modules(module) | {module}
     # Of the application, its own module and what shares its work; not how stages are run.
-    plumbing = {f"pipelines{part}" for part in ("", ".stage", ".graph", ".fingerprint", ".launch")}
+    parts = ("", ".stage", ".graph", ".fingerprint", ".launch", ".stopping")
+    plumbing = {f"pipelines{part}" for part in parts}
     missing = [
         str(file_of(found))
         for found in sorted(needed - plumbing)

@@ -282,7 +282,7 @@ def test_a_batch_is_written_before_the_next_is_read() -> None:
     [
         (["-s", "beem"], TEXT, "did you mean beam"),
         (["-s", "{kind: beam, num_beam: 2}"], TEXT, "did you mean num_beams"),
-        (["-s", "{kind: ["], TEXT, "not YAML"),
+        (["-s", "{kind: ["], TEXT, "not valid YAML"),
         (["-s", "{kind: mbr, evaluator: chrf}"], TEXT, "no name under evaluators"),
         (["--all"], TEXT, "add --json"),
         (["--json"], TEXT, "standard input, line 1, column 1: not JSON"),

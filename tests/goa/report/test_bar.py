@@ -159,7 +159,7 @@ def test_what_is_the_best_in_any_time_and_in_no_more_is_told_once(bar_of: MakeBa
     bar = bar_of({"mle": MLE, "rouge": {"greedy": 0.7}}, seconds)
 
     assert bar.same_time == bar.any_time
-    assert "by mbr in 0.01 s a sentence at best" in bar.sentence
+    assert "by mbr in 10.0 ms a sentence at best" in bar.sentence
     assert "In no more time" not in bar.sentence
 
 

@@ -83,7 +83,7 @@ def test_it_names_no_address_to_fetch_from(comparison: Comparison) -> None:
 
 def test_the_verdict_stands_with_what_it_rests_on(materials: ReportMaterials, full: str) -> None:
     verdict = full.split('<section id="verdict"')[1].split("</section>", maxsplit=1)[0]
-    assert materials.comparison.verdict.sentence in words(verdict)
+    assert materials.comparison.verdict.headline in words(verdict)
     assert rows(full, "What the verdict rests on") == [["how sure", "p < 0.05"]]
 
 
