@@ -185,3 +185,15 @@ def test_an_unknown_stage_has_no_definition(toy) -> None:
 def test_importing_the_graph_does_not_import_dvc() -> None:
     code = "import sys, pipelines.graph; sys.exit(any(m.startswith('dvc') for m in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_threads_may_ask_at_once(toy) -> None:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            asked = [threads.submit(stage_definition, "train@a", toy.root) for _ in range(64)]
+            commands = {each.result().cmd for each in asked}
+    finally:
+        sys.setswitchinterval(before)
+    assert len(commands) == 1
