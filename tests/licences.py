@@ -32,6 +32,7 @@ FOLLOWS = {
 
 CHOSEN = {
     "asyncssh": f"taken under EPL 2.0: {WEAK}",
+    "docutils": "only an Emacs mode beside it is under the GPL: nothing follows for the package",
     "dulwich": "taken under Apache 2.0: nothing follows",
     "grandalf": f"taken under EPL 1.0: {WEAK}",
     "pygit2": "its exception lets any program use it; a changed copy is handed on with its source",
