@@ -147,7 +147,7 @@ class Checkpoints:
     def _record(self, folder: Path) -> dict[str, Any] | None:
         """Read all of a checkpoint but its tensors, checksums compared once."""
         if folder not in self._records:
-            self._records[folder] = _record(folder)
+            self._records[folder] = _read_record(folder)
         return self._records[folder]
 
     def _folders(self) -> list[Path]:
@@ -179,7 +179,7 @@ def describe_difference(before: Mapping[str, str], now: Mapping[str, str]) -> st
     return ", ".join(changes)
 
 
-def _record(folder: Path) -> dict[str, Any] | None:
+def _read_record(folder: Path) -> dict[str, Any] | None:
     """Read all of a checkpoint but its tensors; None where it is not as it was written."""
     try:
         kept = json.loads((folder / STATE).read_text(encoding="utf-8"))

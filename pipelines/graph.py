@@ -184,7 +184,7 @@ def cache_folder(root: Path) -> Path:
 
 
 def _lock_entries(root: Path) -> dict[str, Any]:
-    path = root / "dvc.lock"
+    path = root / LOCK_FILE
     stages = read_yaml(path).get("stages", {}) if path.exists() else {}
     if not isinstance(stages, dict):
         raise PipelineError(
