@@ -30,6 +30,7 @@ PROBE_ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "3",  # seconds
+    "PGCONNECT_TIMEOUT": "3",  # seconds
 }
 """Set while the first call finds out whether anybody answers."""
 
@@ -79,7 +80,7 @@ def find_store(root: Path, experiment: str) -> Store:
         # A relative database would be another one in every working directory.
         database = root / unquote(uri.removeprefix(SQLITE))
         uri, folder = SQLITE + quote(str(database)), database.parent
-    elif urlsplit(uri).scheme.partition("+")[0] in DATABASES:
+    elif _on_database_server(uri):
         folder = root
     return Store(
         uri=uri, experiment=experiment, artifacts=folder / "mlartifacts" if folder else None
@@ -102,6 +103,8 @@ def connect(store: Store) -> Connection:
     from mlflow import MlflowClient  # noqa: PLC0415
 
     with tracking_errors(store), _lock(store), environment(PROBE_ENVIRONMENT):
+        if _on_database_server(store.uri):
+            _knock(store)
         client = MlflowClient(store.uri, store.uri)
         found = client.get_experiment_by_name(store.experiment)
         if found is None:
@@ -129,6 +132,18 @@ def tracking_errors(store: Store, then: str = "run `goa publish`") -> Iterator[N
             f"{excerpt(store.without_secrets(first_line(error)), 300)}\n"
             f"Nothing is lost: start it, or correct MLFLOW_TRACKING_URI, then {then}."
         ) from None
+
+
+def _on_database_server(uri: str) -> bool:
+    return urlsplit(uri).scheme.partition("+")[0] in DATABASES
+
+
+def _knock(store: Store) -> None:
+    """Ask a database once: MLflow asks ten times, which is 100 seconds."""
+    from sqlalchemy import create_engine  # noqa: PLC0415
+    from sqlalchemy.pool import NullPool  # noqa: PLC0415
+
+    create_engine(store.uri, poolclass=NullPool).connect().close()
 
 
 def _make_experiment(client: Any, store: Store) -> Any:

@@ -16,9 +16,6 @@ import yaml
 from goa.config import check
 from pipelines.dependencies import unwatched
 
-# dvc still uses what pygtrie deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
-
 PROJECT = Path(__file__).parents[2]
 PAGE = (PROJECT / "docs" / "own-evaluator.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n# (\S+)\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)

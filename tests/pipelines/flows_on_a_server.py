@@ -25,7 +25,6 @@ from pipelines.schedule import promote_task
 from tests.pipelines.conftest import alive
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning"),
     # Prefect's client leaves connections to its server for the garbage collector to close.
     pytest.mark.filterwarnings("ignore:unclosed <socket.*127.0.0.1:ResourceWarning"),
 ]

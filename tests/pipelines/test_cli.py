@@ -22,9 +22,6 @@ from pipelines.execution import StageState
 from pipelines.publish import PublishSummary
 from pipelines.runner import RunOutcome
 
-# dvc still uses what pygtrie deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
-
 SUMMARY = PublishSummary(
     uri="sqlite:///x", pipeline_id="1", page=None, added=("a",), known=(), skipped={}
 )

@@ -13,9 +13,6 @@ import yaml
 from goa.config import check
 from pipelines.dependencies import unwatched
 
-# dvc still uses what pygtrie deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
-
 PROJECT = Path(__file__).parents[2]
 OWN = {"kind": "python", "function": "mine.rewards:f"}
 COMPOSITE = {

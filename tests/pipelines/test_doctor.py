@@ -30,11 +30,6 @@ from pipelines.locks import only_run
 from pipelines.servers import ask_mlflow, ask_prefect
 from pipelines.versions import check_versions, locked_versions
 
-pytestmark = [
-    # MLflow's own queries, under SQLAlchemy 2.1.
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning"),
-]
-
 GONE = 2**22 - 1
 """No process has this number: it is the highest there can be, and they start from below."""
 

@@ -18,9 +18,6 @@ from pipelines.runner import RunOutcome, run_graph
 from pipelines.stage import open_stage
 from tests.pipelines.conftest import Toy
 
-# dvc still uses what pygtrie deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
-
 MIB = 2**20
 
 

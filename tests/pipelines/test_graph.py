@@ -18,9 +18,6 @@ from pipelines.graph import (
     stale_stages,
 )
 
-# dvc still uses what pygtrie deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
-
 ORDER = ["prepare", "train@a", "train@b", "compare"]
 
 

@@ -20,15 +20,6 @@ from pipelines.locks import try_lock
 from pipelines.publish import project_store, publish
 from tests.pipelines.recorded import Project
 
-pytestmark = [
-    # MLflow's own queries, under SQLAlchemy 2.1.
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning"),
-    # DVC's own lookups, under the pygtrie of today.
-    pytest.mark.filterwarnings("ignore:_NoneStep.value will soon raise:DeprecationWarning"),
-    # What MLflow thinks of its own type hints when its model part is imported.
-    pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
-]
-
 
 def test_a_running_stage_is_followed_and_then_completed(project: Project) -> None:
     follower = Follower(project.root, "monday")

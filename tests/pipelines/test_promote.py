@@ -22,15 +22,6 @@ from pipelines.promotion import Outcome, Promotion
 from pipelines.rollback import roll_back
 from tests.pipelines.promotable import Promotable, references
 
-pytestmark = [
-    # MLflow's own queries, under SQLAlchemy 2.1.
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning"),
-    # DVC's own lookups, under the pygtrie of today.
-    pytest.mark.filterwarnings("ignore:_NoneStep.value will soon raise:DeprecationWarning"),
-    # What MLflow thinks of its own type hints when its model part is imported.
-    pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
-]
-
 
 @pytest.fixture
 def project(

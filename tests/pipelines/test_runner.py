@@ -19,9 +19,6 @@ from pipelines.locks import only_run, try_lock
 from pipelines.runner import RunOutcome, run_graph
 from tests.pipelines.conftest import alive
 
-# dvc still uses what pygtrie deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
-
 LARGE_MIB = 2048
 """DVC takes longer to store four such files at once than it waits for its lock by itself."""
 DONE, CACHED, FRESH = StageState.DONE, StageState.CACHED, StageState.FRESH

@@ -30,9 +30,6 @@ SECRETS = {
 }
 REMOTE = "s3cr3t-of-the-remote"
 
-# MLflow's own queries, under SQLAlchemy 2.1.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
-
 
 @pytest.fixture(autouse=True)
 def _plant(monkeypatch: pytest.MonkeyPatch) -> None:

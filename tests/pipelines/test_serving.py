@@ -30,10 +30,6 @@ from tests.conftest import SENTENCES
 from tests.services import HOST, answering, free_port
 
 PROJECT = Path(__file__).parents[2]
-pytestmark = [
-    # What MLflow thinks of its own type hints when its model part is imported.
-    pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
-]
 
 
 @pytest.fixture(name="serving", scope="module")
@@ -183,7 +179,7 @@ print(*[sys.modules[name].__file__ for name in ours])
     assert {known[name][0] for name in needed} < set(serving.PACKAGES)
 
 
-@pytest.mark.parametrize("architecture", ["marian", "llama"])
+@pytest.mark.parametrize("architecture", ["marian", pytest.param("llama", marks=pytest.mark.long)])
 def test_a_server_answers_what_goa_generate_writes(
     make_policy: Callable[..., Policy], serving: ModuleType, tmp_path: Path, architecture: str
 ) -> None:

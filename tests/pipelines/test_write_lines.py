@@ -83,7 +83,6 @@ def test_a_beam_of_four_writes_a_line_for_each_source_in_order(policy: Policy) -
     assert lines_of("-s", "greedy") == decode(policy, EXAMPLES, GreedySettings(kind="greedy"), 0)
 
 
-@pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")
 @pytest.mark.parametrize("architecture", ["marian", "llama"])
 @pytest.mark.parametrize("strategy", ["greedy", "beam", None])
 def test_a_served_policy_gives_the_same_answers(

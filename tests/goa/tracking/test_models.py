@@ -11,13 +11,6 @@ from goa.tracking.models import log_model
 from goa.tracking.records import ServedModel
 from goa.tracking.store import Connection, Store, connect
 
-pytestmark = [
-    # MLflow's own queries, under SQLAlchemy 2.1.
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning"),
-    # What MLflow thinks of its own type hints when its model part is imported.
-    pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
-]
-
 CODE = """
 from pathlib import Path
 import pandas as pd

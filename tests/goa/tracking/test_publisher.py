@@ -12,9 +12,6 @@ from goa.tracking.publisher import Publisher
 from goa.tracking.records import Point, StageRun
 from goa.tracking.store import Store, connect
 
-# MLflow's own queries, under SQLAlchemy 2.1.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
-
 
 @pytest.fixture
 def publisher(store: Store) -> Publisher:

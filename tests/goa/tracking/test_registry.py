@@ -13,11 +13,6 @@ from goa.tracking.registry import Published, Registry
 from goa.tracking.store import Store, connect
 from goa.tracking.turn import TURN
 
-pytestmark = [
-    # MLflow's own queries, under SQLAlchemy 2.1.
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning"),
-]
-
 
 @pytest.fixture
 def registry(any_store: Store) -> Registry:

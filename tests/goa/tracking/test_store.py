@@ -2,6 +2,7 @@
 
 import multiprocessing
 import socket
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,6 @@ import pytest
 
 from goa.errors import TrackingError
 from goa.tracking.store import Store, connect, find_store
-
-# MLflow's own queries, under SQLAlchemy 2.1.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 
 
 @pytest.fixture
@@ -74,6 +72,29 @@ def test_a_server_decides_where_artifacts_lie(monkeypatch: pytest.MonkeyPatch) -
     store = find_store(Path(), "goa")
 
     assert (store.uri, store.artifacts) == ("http://runs.example.org", None)
+
+
+def test_a_database_that_answers_nobody_is_asked_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        asked = []
+
+        def hang_up() -> None:
+            while True:
+                try:
+                    connection, address = server.accept()
+                except OSError:
+                    return
+                asked.append(address)
+                connection.close()
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        uri = f"postgresql+psycopg://127.0.0.1:{server.getsockname()[1]}/x?sslmode=disable"
+
+        with pytest.raises(TrackingError, match="cannot be used"):
+            connect(Store(uri=uri, experiment="goa", artifacts=None))
+
+        server.shutdown(socket.SHUT_RDWR)  # which wakes who waits in accept()
+    assert len(asked) == 1
 
 
 def test_a_project_folder_may_have_any_name(migrated_database: Path, tmp_path: Path) -> None:
