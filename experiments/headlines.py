@@ -3,7 +3,7 @@
     python experiments/headlines.py data/multi30k data/headlines
 
 The English side is cut down by a rule: asides are cut off, articles and auxiliaries left out, eight
-words kept. The same files in give the same files out.
+words kept, or as many of them as end in a whole phrase. The same files in give the same files out.
 """
 
 import argparse
@@ -19,6 +19,8 @@ ASIDES = {"while", "as", "wearing", "with", "who", "that", "which", "whose", "dr
 ARTICLES = {"a", "an", "the", "some", "his", "her", "their", "its"}
 AUXILIARIES = {"is", "are", "was", "were", "be", "being", "there"}
 FILLERS = ARTICLES | AUXILIARIES
+OPENERS = {"of", "in", "on", "and", "to", "at", "for", "from", "by", "into", "near", "over", "or"}
+"""Words that a headline does not end with."""
 
 
 def headline(sentence: str) -> str:
@@ -35,7 +37,10 @@ def headline(sentence: str) -> str:
             break
         if word != "," and word not in FILLERS:
             kept.append(word)
-    return " ".join(kept[:MAX_WORDS])
+    kept = kept[:MAX_WORDS]
+    while kept and kept[-1] in OPENERS:
+        kept.pop()
+    return " ".join(kept)
 
 
 def make(multi30k: Path, folder: Path) -> None:

@@ -20,6 +20,7 @@ from experiments.headlines import SPLITS, headline, make
         ("A trendy girl talking on her cellphone while gliding slowly down the street.",
          "trendy girl talking on cellphone"),
         ("A b c d e f g h i j", "b c d e f g h i"),
+        ("Dogs of my friend run on the grass in a park", "dogs of my friend run on grass"),
         ("It's a dog's life.", "it's dog's life"),
         ("There is.", ""),
     ],
