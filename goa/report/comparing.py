@@ -14,7 +14,7 @@ from goa.evaluation.storage import PolicyEvaluation, rebuild_metric
 from goa.report.attributing import attribute
 from goa.report.bar import Seconds, set_bar
 from goa.report.change import Change, correct
-from goa.report.comparison import Cell, ComparedArm, Comparison, Measure
+from goa.report.comparison import Cell, ComparedArm, Comparison, Measure, families
 from goa.report.entrants import Entrant, check_alike
 from goa.report.exhibits import choose_exhibits
 from goa.report.field import Field
@@ -102,23 +102,26 @@ def compare(
 def _cells(
     field: Field, arms: Sequence[ComparedArm], measures: Sequence[Measure]
 ) -> Iterator[Cell]:
-    """Make the cells, row by row: those of a measure are tested together."""
-    (baseline, *others) = field.policies.values()
-    contrasts = [field.tests.contrast(in_pairs(group, baseline)) for group in others]
+    """Make the cells, row by row: those of a measure and a family of arms are tested together."""
+    baseline = field.policies[field.baseline]
+    contrasts = {
+        arm.name: field.tests.contrast(in_pairs(field.policies[arm.name], baseline))
+        for arm in arms[1:]
+    }
     signatures = {measure.name: measure.signature for measure in measures}
     for measure in measures:
-        changes = correct(
-            [found[measure.name] for found in contrasts],
-            measure.higher_is_better,
-            field.significance,
-        )
-        for arm, change in zip(arms, [None, *changes], strict=True):
+        changes: dict[str, Change] = {}
+        for family in families(arms):
+            tested = [contrasts[name][measure.name] for name in family]
+            corrected = correct(tested, measure.higher_is_better, field.significance)
+            changes |= zip(family, corrected, strict=True)
+        for arm in arms:
             rewarded_by = arm.evaluator if arm.control is None else None
             yield _cell(
                 field,
                 arm.name,
                 measure.name,
-                change=change,
+                change=changes.get(arm.name),
                 trained_on=signatures.get(rewarded_by or "") == measure.signature,
             )
 

@@ -1,6 +1,6 @@
 """What a comparison of arms says, as plain values: comparison.json holds exactly this."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -160,6 +160,11 @@ class Comparison:
         return tuple(dict.fromkeys(arm.evaluator for arm in self.arms if arm.evaluator))
 
     @property
+    def families(self) -> tuple[tuple[str, ...], ...]:
+        """Names of the arms whose changes by a measure are tested together."""
+        return families(self.arms)
+
+    @property
     def num_seeds(self) -> int:
         """How often each arm was fine-tuned."""
         return max(len(arm.policies) for arm in self.arms)
@@ -168,6 +173,20 @@ class Comparison:
         """Find one cell."""
         key = (strategy, metric, arm)
         return next(x for x in self.cells if (x.strategy, x.metric, x.arm) == key)
+
+
+def families(arms: Sequence[ComparedArm]) -> tuple[tuple[str, ...], ...]:
+    """Group the arms after the baseline by what is claimed of them; no group is empty.
+
+    The best of those that an evaluator rewards is claimed to be better, so they are a family. Of
+    a control nothing is claimed: it is there to doubt the others, and must not make them less
+    certain by being there. Controls are a family of their own.
+    """
+    rewarded, controls = (
+        tuple(arm.name for arm in arms[1:] if (arm.control is None) is wanted)
+        for wanted in (True, False)
+    )
+    return tuple(family for family in (rewarded, controls) if family)
 
 
 _COMPARISON = TypeAdapter(Comparison)

@@ -12,6 +12,7 @@ from goa.report.numbers import (
     label,
     mark,
     say_delta,
+    say_families,
     say_interval,
     say_p_value,
     say_score,
@@ -89,8 +90,8 @@ def _strategy(comparison: Comparison, strategy: str) -> Iterator[str]:
         yield _matrix(comparison, strategy, others, _change_cell)
         yield (
             f"{len(others) * len(comparison.measures)} comparisons by {TESTS[comparison.test]}; "
-            f"each p-value is corrected (Holm) for the {len(others)} of its row, not for the "
-            "number of rows."
+            f"each p-value is corrected (Holm) for {say_families(comparison)}, not for the number "
+            "of rows."
         )
 
     yield from _attributions(comparison, strategy)

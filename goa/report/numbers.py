@@ -1,7 +1,7 @@
 """Numbers as people read them: scores are multiplied by 100, and what is missing is a dash."""
 
 from goa.report.change import Change, Effect
-from goa.report.comparison import Measure
+from goa.report.comparison import Comparison, Measure
 
 MISSING = "–"
 POINTS = 100.0
@@ -41,6 +41,16 @@ def say_p_value(p_value: float | None) -> str:
     if p_value is None:
         return f"p {MISSING}"
     return "p < 0.001" if p_value < 0.0005 else f"p = {p_value:.3f}"
+
+
+def say_families(comparison: Comparison) -> str:
+    """Say what is corrected for: the 2 arms or the 3 controls of its row; empty without any."""
+    controls = {arm.name for arm in comparison.arms if arm.control is not None}
+    told = [
+        f"the {len(family)} {'controls' if controls.issuperset(family) else 'arms'}"
+        for family in comparison.families
+    ]
+    return f"{' or '.join(told)} of its row" if told else ""
 
 
 def mark(change: Change | None) -> str:

@@ -24,11 +24,11 @@ def decide(
     """
     baseline, *others = row
     controls = {arm.name for arm in arms if arm.control is not None}
-    tested = [cell for cell in others if cell.change and cell.change.delta is not None]
-    measured = [cell for cell in tested if cell.arm not in controls]
+    rewarded = [cell for cell in others if cell.arm not in controls]
+    measured = [cell for cell in rewarded if cell.change and cell.change.delta is not None]
     best = max(measured, key=lambda cell: cell.score or 0.0, default=None)
     won = best is not None and best.change is not None and best.change.effect == "better"
-    told = [_sentence(baseline, best, len(tested), confidence)]
+    told = [_sentence(baseline, best, len(measured), confidence)]
     owed = None if best is None else _attribution_of(best, attributions)
     if won and owed is not None:
         told.append(say_left(owed))
@@ -41,7 +41,7 @@ def decide(
         winner=best.arm if best and won else baseline.arm,
         headline=_headline(baseline, best, owed if won else None, bar),
         sentence=" ".join(told),
-        facts=find_facts(baseline, best, len(tested), owed, bar) if best else (),
+        facts=find_facts(baseline, best, len(measured), owed, bar) if best else (),
     )
 
 

@@ -15,7 +15,7 @@ from goa.report.html.heat import heat_of
 from goa.report.html.styles import arm_styles
 from goa.report.html.tradeoffs import frontier_charts, time_chart
 from goa.report.materials import ReportMaterials
-from goa.report.numbers import label, mark, say_delta, say_p_value, say_score
+from goa.report.numbers import label, mark, say_delta, say_families, say_p_value, say_score
 from goa.report.quantities import say_bytes, say_duration, say_energy, say_short_time
 
 FILTERS: Mapping[str, Callable[..., str]] = {
@@ -54,10 +54,10 @@ def render_html(materials: ReportMaterials) -> str:
         explorer=as_script(explore(comparison, materials.entrants)),
         frontiers=[draw(each) for each in frontier_charts(comparison, materials.histories)],
         heats={strategy: heat_of(comparison, strategy) for strategy in comparison.strategies},
-        num_tried=len(comparison.names) - 1,
         recipe=materials.recipe,
         script=script,
         script_digest=_digest(script),
+        tested_together=say_families(comparison),
         styles=arm_styles(comparison),
         style_sheet=_resource("report.css"),
         times=draw(chart) if bar and (chart := time_chart(comparison, bar)) else None,

@@ -17,6 +17,7 @@ from goa.report.settings import CompareSettings
 MakeEvaluations = Callable[..., list[PolicyEvaluation]]
 MakeComparison = Callable[..., Comparison]
 ByArm = Callable[[Sequence[PolicyEvaluation]], list[Entrant]]
+KINDS = ("constant", "shuffled", "likelihood")
 SETTINGS = CompareSettings(resamples=200, num_examples=4)
 
 
@@ -125,6 +126,25 @@ def test_p_values_are_corrected_for_the_arms_of_their_row(
     assert change is not None
     assert change.p_value == pytest.approx(1 / 401)
     assert change.adjusted_p_value == pytest.approx(3 / 401)
+
+
+def test_controls_make_no_arm_less_certain_and_are_corrected_for_each_other(
+    make_comparison: MakeComparison,
+) -> None:
+    arms = {"rouge-17": 0.7, "rule-17": 0.5}
+    controls = {f"rouge-{kind}-17": 0.3 for kind in KINDS}
+    alone = make_comparison(mle=0.5, **arms)
+    beside = make_comparison(mle=0.5, **arms, **controls)
+
+    assert beside.families == (("rouge", "rule"), tuple(f"rouge-{x}" for x in KINDS))
+    for arm in beside.families[0]:
+        cells = (each.cell("greedy", "rouge1", arm) for each in (alone, beside))
+        assert next(cells).change == next(cells).change
+    for control in beside.families[1]:
+        change = beside.cell("greedy", "rouge1", control).change
+        assert change is not None
+        assert change.p_value == pytest.approx(1 / 401)
+        assert change.adjusted_p_value == pytest.approx(3 / 401)
 
 
 def test_marks_go_by_the_corrected_p_values(make_comparison: MakeComparison) -> None:

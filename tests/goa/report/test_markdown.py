@@ -52,7 +52,8 @@ def test_every_strategy_has_its_tables(comparison: Comparison) -> None:
 
 def test_the_number_of_comparisons_and_the_test_are_named(comparison: Comparison) -> None:
     page = render_markdown(comparison, {})
-    assert "8 comparisons by the paired bootstrap test" in page
+    assert "8 comparisons by the paired bootstrap test; " in page
+    assert "corrected (Holm) for the 2 arms of its row, not" in page
     assert "Koehn 2004" in page
     assert "400 bootstrap resamples" in page
 

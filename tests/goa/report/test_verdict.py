@@ -120,8 +120,8 @@ def test_real_outputs_that_are_worse_do_not_win(make_comparison: MakeComparison)
 
 
 def test_a_control_is_not_the_best_whatever_its_score() -> None:
-    row = [cell("mle", 0.4), cell("bleu", 0.42, "better"), cell("luck", 0.43, "better")]
-    verdict = verdict_of(*row, luck="shuffled")
+    others = [cell("bleu", 0.42, "better"), cell("rouge", 0.41), cell("luck", 0.43, "better")]
+    verdict = verdict_of(cell("mle", 0.4), *others, luck="shuffled")
 
     assert (verdict.winner, verdict.best) == ("bleu", "bleu")
     assert "corrected for 2 arms" in verdict.sentence
