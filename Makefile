@@ -10,7 +10,7 @@ POLICY ?= out/policies/mle
 DATA ?= out/data
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock
 
-.PHONY: run serve test test-long fuzz docs bench system check format lock licences audit clean
+.PHONY: run serve test test-long fuzz coverage docs bench system check format lock licences audit clean
 
 run: $(VENV)/run  ## the whole graph on the corpus that params.yaml names
 	$(BIN)/goa run
@@ -26,6 +26,9 @@ test-long: fuzz  ## the tests that take minutes
 
 fuzz: $(VENV)/dev  ## as tests/fuzzing does in `make test`, with GOA_FUZZ times as many cases, new ones each time
 	GOA_FUZZ=$${GOA_FUZZ:-40} $(BIN)/python -m pytest tests/fuzzing
+
+coverage: $(VENV)/dev system  ## the lines that no test runs, those in processes that tests start included
+	$(BIN)/python -m pytest -n auto --dist loadgroup -m "not long" --cov --cov-report=term
 
 docs: $(VENV)/dev  ## the pages of docs/ as a site in docs/_build, with the reference; a warning is an error
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html docs docs/_build
