@@ -102,7 +102,7 @@ def test_a_guard_that_fell_is_told_with_its_update_and_its_outputs(full: str) ->
     assert "chrf fell while the reward rose , in rule-1 from update 20 on:" in alarm
     assert "reward 30.00 → 40.00, chrf 50.00 → 40.00" in alarm
     assert "Kept: the policy of update 10." in alarm
-    assert "before 50.00 b after 10.00 </script>" in alarm
+    assert "before 40.00 one two | three after 10.00 </script>" in alarm
 
 
 def test_a_cell_has_score_interval_change_and_each_seed(
