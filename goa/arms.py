@@ -1,5 +1,6 @@
 """What is trained beside what, and what it is called."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -9,10 +10,14 @@ BASELINE = "mle"
 """The policy before fine-tuning, and its arm."""
 
 Control = Literal["likelihood", "constant", "shuffled"]
-"""An arm without the evaluator's reward: likelihood goes on with maximum likelihood for as many
-updates; constant pays every candidate the same; shuffled pays each candidate what another one
-earned."""
+"""An arm without the evaluator's reward."""
 CONTROLS: tuple[Control, ...] = get_args(Control)
+CONTROLLED: Mapping[Control, str] = {
+    "likelihood": "maximum likelihood went on for as many updates, without rewards",
+    "constant": "every candidate was paid the same",
+    "shuffled": "every candidate was paid what another one earned",
+}
+"""What was done in place of the evaluator's reward, for whoever reads of a control."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

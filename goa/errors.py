@@ -17,6 +17,7 @@ with exit code 2; users never see a traceback for what they can cause.
 """
 
 import re
+from urllib.parse import urlsplit
 
 SECRET_NAME = re.compile(
     r"(?i)(^|[_.-])(password|passwd|passphrase|pwd|secret|((secret|access|private|api)[_-]?key)"
@@ -99,6 +100,17 @@ def excerpt(text: str, limit: int = 60) -> str:
 def hide_secrets(text: str) -> str:
     """Take out of the addresses in a text what may be secret: users, passwords, keys."""
     return _QUERY.sub(_hide_value, _USER.sub("", text))
+
+
+def holds_secret(address: str) -> bool:
+    """Say whether an address has a password or a key in it; over HTTP a user alone may be one."""
+    try:
+        parts = urlsplit(address)
+        secret = parts.password or (parts.username if parts.scheme.startswith("http") else None)
+    except ValueError:  # no address at all: whoever uses it says so
+        return False
+    query = f"?{parts.query}"
+    return bool(secret) or hide_secrets(query) != query
 
 
 def is_secret(name: str) -> bool:

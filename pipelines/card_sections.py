@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from goa.arms import BASELINE, Control
+from goa.arms import BASELINE, CONTROLLED
 from goa.policies.decoder_only import DecoderOnly
 from goa.policies.policy import Policy
 from pipelines.origin import Origin, portable, portable_text
@@ -39,13 +39,6 @@ def _made(origin: Origin) -> str:
         f"a control beside `{arm.evaluator}-{seed}`: {CONTROLLED[arm.control]}. It shows what of "
         "that policy's gain is the reward's doing, and is not meant to be used."
     )
-
-
-CONTROLLED: dict[Control, str] = {
-    "likelihood": "maximum likelihood went on for as many updates, without rewards",
-    "constant": "every candidate was paid the same",
-    "shuffled": "every candidate was paid what another one earned",
-}
 
 
 def intended_use(report: Mapping[str, Any]) -> str:

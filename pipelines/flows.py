@@ -19,10 +19,11 @@ from prefect.states import Completed
 from prefect.tasks import exponential_backoff
 
 from goa.errors import PipelineError
-from pipelines.clones import BusyError, UnreachableError
+from pipelines.clones import BusyError
 from pipelines.execution import NotBegunError, StageState, Workplace, run_stage
 from pipelines.graph import stage_definition
 from pipelines.launch import num_processes
+from pipelines.mirrors import UnreachableError
 from pipelines.runner import run_graph
 from pipelines.showing import followed, show_results, show_stages
 

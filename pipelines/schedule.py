@@ -20,12 +20,13 @@ from prefect.context import FlowRunContext
 
 from goa.errors import PipelineError
 from goa.tracking.store import find_store
-from pipelines.clones import Clone, Source, UnreachableError, home, open_clone, resolve
+from pipelines.clones import Clone, Source, open_clone, resolve
 from pipelines.devices import Lease, lease, visible_gpus
 from pipelines.fan_out import branches, run_elsewhere
 from pipelines.flows import TRYING, gpu_slots, reproduce
 from pipelines.graph import read_graph
 from pipelines.live import LivePublisher
+from pipelines.mirrors import UnreachableError, home
 from pipelines.processes import run_python
 
 TRACKING = "MLFLOW_TRACKING_URI"

@@ -14,7 +14,7 @@ class ConstraintSettings(Settings):
     log-probabilities of candidates are the policy's own, whatever constrains them.
     """
 
-    max_tokens: int = Field(128, ge=1)
+    max_tokens: int = Field(128, ge=1, le=10_000_000)
     """Longest candidate in tokens, the end token included."""
     min_tokens: int = Field(0, ge=0)
     """Tokens that come before the end token at least."""
@@ -52,9 +52,9 @@ class GreedySettings(ConstraintSettings):
 
 
 class _BeamSettings(ConstraintSettings):
-    num_beams: int = Field(4, ge=2)
+    num_beams: int = Field(4, ge=2, le=100_000)
     """Candidates that are followed for a source, in all groups together."""
-    num_candidates: int = Field(1, ge=1)
+    num_candidates: int = Field(1, ge=1, le=100_000)
     """Of the beam, best first."""
     length_penalty: float = Field(1.0, ge=0.0, le=5.0)
     """Exponent of the length that a candidate's log-probability is divided by."""
@@ -95,8 +95,8 @@ class DiverseBeamSettings(_BeamSettings):
     """
 
     kind: Literal["diverse_beam"]
-    num_candidates: int = Field(4, ge=1)
-    num_groups: int = Field(4, ge=2)
+    num_candidates: int = Field(4, ge=1, le=100_000)
+    num_groups: int = Field(4, ge=2, le=100_000)
     """num_beams is divided among so many."""
     diversity: float = Field(0.5, ge=0.0, le=100.0)
     """Taken off the log-probability of a token for each beam of earlier groups that goes on with it
@@ -120,7 +120,7 @@ class StochasticBeamSettings(ConstraintSettings):
     """Draws without replacement (Kool et al., 2019); the first is a draw from the policy."""
 
     kind: Literal["stochastic_beam"]
-    num_candidates: int = Field(8, ge=2)
+    num_candidates: int = Field(8, ge=2, le=100_000)
     """Draws for each source, all different where there are so many."""
     temperature: float = Field(1.0, gt=0.0, le=10.0)
     """Divides the logits: below 1 sharper, above 1 flatter."""
@@ -132,7 +132,7 @@ class StochasticBeamSettings(ConstraintSettings):
 
 
 class _DrawingSettings(ConstraintSettings):
-    num_candidates: int = Field(8, ge=1)
+    num_candidates: int = Field(8, ge=1, le=100_000)
     """Draws for each source."""
     temperature: float = Field(1.0, gt=0.0, le=10.0)
     """Divides the logits: below 1 sharper, above 1 flatter."""
@@ -166,7 +166,7 @@ StrategySettings = Annotated[_Alone, Field(discriminator="kind")]
 
 
 class _ChoosingSettings(_DrawingSettings):
-    num_candidates: int = Field(8, ge=2)
+    num_candidates: int = Field(8, ge=2, le=100_000)
     """Draws per source that one is chosen from."""
     evaluator: str = Field(min_length=1)
     """Who chooses: a name under evaluators or evaluate.metrics."""

@@ -28,7 +28,7 @@ class EvaluateSettings(Settings):
     """Bootstrap resamples behind each interval."""
     confidence: float = Field(0.95, gt=0.0, lt=1.0)
     """Share of the resampled scores that an interval holds."""
-    sources_per_batch: int = Field(64, ge=1)
+    sources_per_batch: int = Field(64, ge=1, le=1_000_000)
     """Sources decoded at a time."""
 
     @model_validator(mode="after")

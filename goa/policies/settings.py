@@ -17,17 +17,17 @@ class ScratchPolicySettings(Settings):
     decoder-only, are encoder-decoders."""
     vocab_size: int = Field(8000, ge=16, le=1_000_000)
     """Byte-pair tokens, special ones included, shared by both sides."""
-    d_model: int = Field(256, ge=8)
+    d_model: int = Field(256, ge=8, le=65_536)
     """Width of the hidden states."""
-    num_layers: int = Field(3, ge=1)
+    num_layers: int = Field(3, ge=1, le=1024)
     """Layers of the encoder, if there is one, and of the decoder."""
-    num_heads: int = Field(8, ge=1)
+    num_heads: int = Field(8, ge=1, le=1024)
     """Attention heads of a layer; they divide d_model."""
-    d_ff: int = Field(1024, ge=8)
+    d_ff: int = Field(1024, ge=8, le=1_048_576)
     """Width of the feed-forward layers."""
     dropout: float = Field(0.1, ge=0.0, lt=1.0)
     """Share of the hidden states that is dropped while likelihood is learnt."""
-    max_positions: int = Field(256, ge=8)
+    max_positions: int = Field(256, ge=8, le=10_000_000)
     """Longest source, and longest output, in tokens; of llama, both together."""
 
     @model_validator(mode="after")
@@ -89,7 +89,7 @@ class ComputeSettings(Settings):
     gradient_checkpointing: bool = False
     """Compute the inner states of layers once more on the way back instead of keeping them: less
     memory, about a third more time an update (Chen et al., 2016)."""
-    tokens_at_once: int | None = Field(None, ge=1)
+    tokens_at_once: int | None = Field(None, ge=1, le=1_000_000_000)
     """Tokens that are held at a time where candidates are written, sources and room for tokens to
     come included: bounds the memory, and changes no candidate but for the last bits. None named
     means as many as memory has room for. Halved, with a warning, where that was too many."""

@@ -24,7 +24,7 @@ class EvolutionSettings(Settings):
     """Perturb all trained weights at once, and go where the reward was higher."""
 
     kind: Literal["evolution"]
-    num_pairs: int = Field(8, ge=1)
+    num_pairs: int = Field(8, ge=1, le=100_000)
     """Perturbations a round, each tried in both directions."""
     sigma: float = Field(0.01, gt=0.0)
     """Standard deviation of a perturbation, in units of the weights."""

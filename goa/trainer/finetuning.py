@@ -50,7 +50,7 @@ class PhaseSettings(Settings):
     evaluator: EvaluatorSettings | None = None
     """What the phase is rewarded by and chosen by: an evaluator's settings, such as a composite's;
     none named means the one that the policy is named after."""
-    rounds: int | None = Field(None, ge=1)
+    rounds: int | None = Field(None, ge=1, le=100_000_000)
     """In place of finetune's."""
     silent_sources: SilentSources | None = None
     """In place of finetune's."""
@@ -71,9 +71,9 @@ class PhaseSettings(Settings):
 class FinetuneSettings(Settings):
     """Raising the expected score of what the policy writes."""
 
-    rounds: int = Field(200, ge=1)
+    rounds: int = Field(200, ge=1, le=100_000_000)
     """Generate, score, update: so many times."""
-    sources_per_round: int = Field(48, ge=1)
+    sources_per_round: int = Field(48, ge=1, le=1_000_000)
     """Of all processes together."""
     candidates: StrategySettings = SampleSettings(kind="sample")
     """How candidates are written in every round after the first, which learns from the pool. A

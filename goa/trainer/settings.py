@@ -24,7 +24,7 @@ class OptimiserSettings(Settings):
     """Share of each weight that is taken off an update, times the learning rate."""
     max_grad_norm: float = Field(1.0, gt=0.0)
     """Gradients are scaled down to this Euclidean norm."""
-    tokens_per_pass: int = Field(8192, ge=1)
+    tokens_per_pass: int = Field(8192, ge=1, le=1_000_000_000)
     """Target tokens, padding included, in one forward and backward pass: bounds the memory, and
     changes the gradient only in the last bits."""
 
@@ -73,9 +73,9 @@ class GuardingSettings(Settings):
 class PretrainSettings(Settings):
     """Maximum likelihood on the training references."""
 
-    epochs: int = Field(10, ge=1)
+    epochs: int = Field(10, ge=1, le=1_000_000)
     """Times that every training pair is learnt from."""
-    sources_per_update: int = Field(64, ge=1)
+    sources_per_update: int = Field(64, ge=1, le=1_000_000)
     """Of all processes together."""
     objective: LikelihoodSettings = LikelihoodSettings(kind="likelihood")
     optimiser: OptimiserSettings = OptimiserSettings()

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import strategies as st
@@ -15,8 +14,8 @@ from hypothesis import strategies as st
 from goa.checkpoints import STATE, TENSORS, Checkpoints
 from goa.data.corpus import Corpus, CorpusWriter
 from goa.data.pool import Candidate, Reward, read_pool, read_rewards, write_pool, write_rewards
-from goa.evaluation.alarms import load_alarms
-from goa.evaluation.storage import load_evaluation
+from goa.evaluation.alarms import load_alarms, save_alarms
+from goa.evaluation.storage import load_evaluation, save_evaluation
 from goa.evaluators.store import RewardStore, Stored
 from goa.policies.build import build_model
 from goa.policies.decoder_only import DecoderOnly
@@ -25,22 +24,26 @@ from goa.policies.settings import ScratchPolicySettings
 from goa.policies.storage import PROMPT_FILE, load_policy, save_policy
 from goa.policies.tokenizer import train_tokenizer
 from goa.records import Example, Sample
-from goa.report.comparison import load_comparison
-from goa.tracking.cost import load_cost
+from goa.report.comparing import compare
+from goa.report.comparison import load_comparison, save_comparison
+from goa.report.entrants import group_by_arm
+from goa.report.settings import CompareSettings
+from goa.tracking.cost import Work, load_cost, save_cost
 from goa.tracking.spool import read_spool
+from tests.comparisons import (
+    NUM_EXAMPLES,
+    fill,
+    make_alarm,
+    make_evaluation,
+    make_evaluations,
+    outputs_with,
+)
+from tests.costs import make_cost
 from tests.fuzzing.bad_input import BYTES, JSON_VALUES, mutated
 from tests.fuzzing.cases import fuzz, refusal
 
 EXAMPLE = Example(id="1", source="a b", references=("c", "d"))
 SAMPLES = [Sample(example=EXAMPLE, candidate=text) for text in ("x", "y")]
-NUMBERS = {
-    "policy": "mle",
-    "num_examples": 0,
-    "bootstrap": {"seed": 0, "resamples": 10, "confidence": 0.9},
-    "metrics": {},
-    "strategies": {},
-    "peakiness": None,
-}
 
 
 @dataclass(frozen=True)
@@ -116,16 +119,34 @@ def a_store(folder: Path) -> Kept:
 
 
 def an_evaluation(folder: Path, name: str) -> Kept:
-    (folder / "evaluation.json").write_text(json.dumps(NUMBERS))
-    (folder / "outputs.jsonl").write_bytes(b"")
-    np.savez_compressed(folder / "statistics.npz", rows=np.ones(3))
+    outputs = {"greedy": outputs_with([0.5] * NUM_EXAMPLES)}
+    save_evaluation(folder, make_evaluation("mle", outputs))
     return kept(folder / name, lambda: load_evaluation(folder))
 
 
-def a_record(folder: Path, read: Callable[[Path], object], content: bytes) -> Kept:
-    path = folder / "record.json"
-    path.write_bytes(content)
-    return Kept(path, content, lambda: read(path))
+def a_comparison(folder: Path) -> Kept:
+    path = folder / "comparison.json"
+    settings = CompareSettings(resamples=20, num_examples=2)
+    save_comparison(path, fill(compare(group_by_arm(make_evaluations()), settings, seed=3)))
+    return kept(path, lambda: load_comparison(path))
+
+
+def alarms(folder: Path) -> Kept:
+    path = folder / "alarms.json"
+    save_alarms(path, [make_alarm()])
+    return kept(path, lambda: load_alarms(path))
+
+
+def a_cost(folder: Path) -> Kept:
+    path = folder / "cost.json"
+    save_cost(path, make_cost(work={"training": Work(seconds=1.0, sentences=2, tokens=3)}))
+    return kept(path, lambda: load_cost(path))
+
+
+def a_spool(folder: Path) -> Kept:
+    path = folder / "spool.jsonl"
+    path.write_bytes(b'{"time": 1, "kind": "metrics", "step": 1, "values": {"loss": 0.5}}\n')
+    return kept(path, lambda: read_spool(path))
 
 
 MAKERS: dict[str, Callable[[Path], Kept]] = {
@@ -138,10 +159,10 @@ MAKERS: dict[str, Callable[[Path], Kept]] = {
     "evaluation": lambda folder: an_evaluation(folder, "evaluation.json"),
     "outputs": lambda folder: an_evaluation(folder, "outputs.jsonl"),
     "statistics": lambda folder: an_evaluation(folder, "statistics.npz"),
-    "comparison": lambda folder: a_record(folder, load_comparison, b'{"policies": []}'),
-    "cost": lambda folder: a_record(folder, load_cost, b'{"seconds": 1.0, "work": {}}'),
-    "alarms": lambda folder: a_record(folder, load_alarms, b'[{"kind": "x"}]'),
-    "spool": lambda folder: a_record(folder, read_spool, b'{"time": 1, "kind": "metrics"}\n'),
+    "comparison": a_comparison,
+    "cost": a_cost,
+    "alarms": alarms,
+    "spool": a_spool,
 }
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from goa.arms import CONTROLS, Arm, TrainedPolicy, parse_policy
+from goa.arms import CONTROLLED, CONTROLS, Arm, TrainedPolicy, parse_policy
 from goa.errors import SettingsError
 
 
@@ -24,3 +24,8 @@ def test_names_say_evaluator_control_and_seed() -> None:
 def test_other_names_are_refused(name: str) -> None:
     with pytest.raises(SettingsError, match="names no fine-tuned policy"):
         parse_policy(name)
+
+
+def test_of_every_control_is_told_what_was_done_to_it() -> None:
+    assert list(CONTROLLED) == list(CONTROLS)
+    assert len(set(CONTROLLED.values())) == len(CONTROLS)

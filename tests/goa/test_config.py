@@ -84,3 +84,44 @@ def test_policies_are_listed_arm_by_arm_controls_last(content: dict[str, Any]) -
     params = validate(Params, content, "params.yaml")
     trained = [each.name for each in params.controls.trained(["bleu", "rule"], params.seeds)]
     assert trained == ["bleu-3", "bleu-4", "rule-3", "rule-4", "rule-constant-3", "rule-constant-4"]
+
+
+SCRATCH = {"kind": "scratch", "architecture": "llama"}
+ABSURD = 10**12
+SIZES = [
+    *(f"policy.{size}" for size in ("vocab_size", "d_model", "num_layers", "num_heads")),
+    *(f"policy.{size}" for size in ("d_ff", "max_positions")),
+    "compute.tokens_at_once",
+    *("pretrain.epochs", "pretrain.sources_per_update", "pretrain.optimiser.tokens_per_pass"),
+    *("generate.strategies.drawn.num_candidates", "generate.strategies.drawn.max_tokens"),
+    *("finetune.rounds", "finetune.sources_per_round", "finetune.optimiser.tokens_per_pass"),
+    "finetune.candidates.num_candidates",
+    *("evaluate.strategies.beam.num_beams", "evaluate.strategies.beam.num_candidates"),
+    *("evaluate.strategies.mbr.num_candidates", "evaluate.sources_per_batch"),
+]
+
+
+@pytest.mark.parametrize("path", SIZES)
+def test_a_size_that_no_machine_has_room_for_is_refused(content: dict[str, Any], path: str) -> None:
+    content["policy"] = SCRATCH.copy()
+    content["generate"]["strategies"]["drawn"] = {"kind": "sample"}
+    content["evaluate"]["strategies"] |= {"beam": {"kind": "beam"}, "mbr": MBR.copy()}
+    content["finetune"]["candidates"] = {"kind": "sample"}
+    inner = content
+    *sections, last = path.split(".")
+    for section in sections:
+        inner = inner.setdefault(section, {})
+    inner[last] = ABSURD
+    with pytest.raises(SettingsError) as caught:
+        validate(Params, content, "params.yaml")
+    (told,) = str(caught.value).splitlines()[1:]
+    place, _, problem = told.strip().partition(": ")
+    assert place.startswith(sections[0])
+    assert place.endswith(f".{last}")
+    assert re.fullmatch(rf"input should be less than or equal to \d+, found {ABSURD}", problem)
+
+
+def test_the_largest_models_that_are_trained_are_taken(content: dict[str, Any]) -> None:
+    sizes = {"vocab_size": 128_256, "d_model": 16_384, "num_layers": 126, "num_heads": 128}
+    content["policy"] = SCRATCH | sizes | {"d_ff": 53_248, "max_positions": 131_072}
+    assert validate(Params, content, "params.yaml").policy.kind == "scratch"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from goa.errors import hide_secrets, is_secret
+from goa.errors import hide_secrets, holds_secret, is_secret
 
 SECRET = "s3cr3t"
 
@@ -36,6 +36,26 @@ def test_what_is_secret_in_an_address_is_hidden(text: str, expected: str) -> Non
 )
 def test_all_else_is_left_as_it_is(text: str) -> None:
     assert hide_secrets(text) == text
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"https://me:{SECRET}@host/x.git",
+        f"https://{SECRET}@host/x.git",
+        f"ssh://git:{SECRET}@host/x.git",
+        f"https://host/dvc?sig={SECRET}",
+    ],
+)
+def test_an_address_with_a_password_or_a_key_holds_a_secret(address: str) -> None:
+    assert holds_secret(address)
+
+
+@pytest.mark.parametrize(
+    "address", ["git@host:me/x.git", "ssh://git@host/x", "s3://goa/dvc", "[", "http://[", ""]
+)
+def test_an_address_without_them_holds_none(address: str) -> None:
+    assert not holds_secret(address)
 
 
 @pytest.mark.parametrize(

@@ -5,25 +5,18 @@ import contextlib
 import os
 import subprocess
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import yaml
 
 from goa.errors import PipelineError, SettingsError
-from pipelines import clones, locks, project
-from pipelines.clones import (
-    BusyError,
-    Clone,
-    Source,
-    UnreachableError,
-    edit_params,
-    open_clone,
-    resolve,
-)
+from pipelines import clones, project
+from pipelines.clones import BusyError, Clone, Source, open_clone, resolve
+from pipelines.mirrors import UnreachableError
 from pipelines.runner import run_graph
+from tests.pipelines.repositories import commit, git
 
 
 @pytest.fixture(autouse=True)
@@ -31,21 +24,10 @@ def _home(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("GOA_HOME", str(tmp_path / "home"))
 
 
-def commit(toy, message: str) -> str:
-    name = ["-c", "user.name=T", "-c", "user.email=t@example.org"]
-    subprocess.run(["git", *name, "commit", "-qam", message], cwd=toy.root, check=True)
-    return git(toy.root, "rev-parse", "HEAD")
-
-
-def git(root: Path, *arguments: str) -> str:
-    argv = ["git", *arguments]
-    return subprocess.run(argv, cwd=root, check=True, capture_output=True, text=True).stdout.strip()
-
-
 def test_a_clone_is_at_the_revision_whatever_the_folder_holds(committed_toy, tmp_path) -> None:
     first = git(committed_toy.root, "rev-parse", "HEAD")
     committed_toy.change("seed", 2)
-    second = commit(committed_toy, "another seed")
+    second = commit(committed_toy.root, "another seed")
     committed_toy.change("seed", 3)  # not committed: somebody is at work
     for revision, sha, seed in (("main", second, 2), (first, first, 1)):
         source = Source(repository=str(committed_toy.root), revision=revision)
@@ -76,90 +58,6 @@ def test_a_secret_in_an_address_is_refused_unseen_before_anything_is_fetched(
     assert not (tmp_path / "home").exists()
 
 
-@pytest.mark.parametrize(
-    "address", ["git@host:me/x.git", "ssh://git@host/x", "s3://goa/dvc", "[", ""]
-)
-def test_addresses_without_a_secret_are_not_refused(address: str) -> None:
-    clones._refuse_password("repository", address)
-
-
-def test_a_new_commit_is_fetched(committed_toy) -> None:
-    source = Source(repository=str(committed_toy.root), revision="main")
-    before = resolve(source)
-    committed_toy.change("seed", 2)
-    assert resolve(source) == before
-    after = commit(committed_toy, "another seed")
-    assert resolve(source) == after
-
-
-def test_a_commit_that_is_known_is_not_fetched_again(committed_toy) -> None:
-    sha = resolve(Source(repository=str(committed_toy.root)))
-    committed_toy.root.joinpath(".git").rename(committed_toy.root / "away")
-    assert resolve(Source(repository=str(committed_toy.root), revision=sha)) == sha
-    with pytest.raises(UnreachableError):
-        resolve(Source(repository=str(committed_toy.root), revision="main"))
-
-
-def test_a_branch_that_is_gone_names_no_revision_any_more(committed_toy) -> None:
-    git(committed_toy.root, "branch", "short-lived")
-    source = Source(repository=str(committed_toy.root), revision="short-lived")
-    assert resolve(source) == git(committed_toy.root, "rev-parse", "HEAD")
-    git(committed_toy.root, "branch", "-D", "short-lived")
-    with pytest.raises(PipelineError, match="no revision 'short-lived'"):
-        resolve(source)
-
-
-def test_a_tag_with_a_message_names_its_commit(committed_toy) -> None:
-    name = ["-c", "user.name=T", "-c", "user.email=t@example.org"]
-    git(committed_toy.root, *name, "tag", "-a", "v1", "-m", "first")
-    source = Source(repository=str(committed_toy.root), revision="v1")
-    assert resolve(source) == git(committed_toy.root, "rev-parse", "HEAD")
-
-
-def test_one_at_a_time_fetches(committed_toy) -> None:
-    source = Source(repository=str(committed_toy.root), revision="main")
-    before = resolve(source)
-    (path,) = (clones.home() / "mirrors").glob("*.lock")
-    lock = locks.try_lock(path)
-    assert lock is not None
-    with ThreadPoolExecutor() as pool:
-        waiting = pool.submit(resolve, source)
-        time.sleep(0.5)
-        assert not waiting.done()
-        os.close(lock)
-        assert waiting.result(60) == before
-
-
-def test_a_mirror_that_was_not_finished_is_made_again(committed_toy, monkeypatch, tmp_path) -> None:
-    source = Source(repository=str(committed_toy.root))
-    # As when the machine goes in the middle of it.
-    _fake_git(tmp_path / "bin", 'for last; do :; done; mkdir "$last"; touch "$last/half"; exit 1')
-    with monkeypatch.context() as patch:
-        patch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
-        with pytest.raises(UnreachableError):
-            resolve(source)
-    assert resolve(source) == git(committed_toy.root, "rev-parse", "HEAD")
-
-
-def test_git_asks_nobody_for_a_password(tmp_path, monkeypatch) -> None:
-    _fake_git(tmp_path / "bin", 'echo "prompt: $GIT_TERMINAL_PROMPT" >&2; exit 1')
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
-    with pytest.raises(UnreachableError, match="prompt: 0"):
-        resolve(Source(repository="https://example.org/private.git"))
-
-
-def test_a_machine_without_git_is_told_so(tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(PipelineError, match="git is not installed"):
-        resolve(Source(repository="https://example.org/project"))
-
-
-def _fake_git(folder: Path, script: str) -> None:
-    folder.mkdir()
-    (folder / "git").write_text(f"#!/bin/sh\n{script}\n")
-    (folder / "git").chmod(0o755)
-
-
 def test_a_clone_says_what_params_yaml_shall_say_instead(committed_toy) -> None:
     source = Source(repository=str(committed_toy.root), overrides=("seed=9",), evaluators=("b",))
     with open_clone(source, []) as clone:
@@ -175,17 +73,7 @@ def test_clones_of_one_repository_share_a_cache_and_change_no_file_of_it(
     used = []
     for seed in (1, 2):
         committed_toy.change("seed", seed)
-        git(
-            committed_toy.root,
-            "-c",
-            "user.name=T",
-            "-c",
-            "user.email=t@example.org",
-            "commit",
-            "-qam",
-            "seed",
-            "--allow-empty",
-        )
+        commit(committed_toy.root, "seed")
         source = Source(repository=str(committed_toy.root), remote=str(tmp_path / "remote"))
         with open_clone(source, []) as clone:
             listed = project.dvc(clone.root, "config", "--list").splitlines()
@@ -229,7 +117,7 @@ def test_another_remote_or_revision_has_another_clone(committed_toy, tmp_path) -
     address = str(committed_toy.root)
     first = git(committed_toy.root, "rev-parse", "HEAD")
     committed_toy.change("seed", 2)
-    commit(committed_toy, "another seed")
+    commit(committed_toy.root, "another seed")
     with contextlib.ExitStack() as stack:
         roots = [
             stack.enter_context(open_clone(source, [])).root
@@ -290,11 +178,6 @@ def test_what_the_remote_has_lost_is_made_again(committed_toy, tmp_path, monkeyp
 
 def ignore(*_: object) -> None:
     pass
-
-
-def test_a_repository_that_is_away_may_come_back(tmp_path) -> None:
-    with pytest.raises(UnreachableError, match="nowhere"):
-        resolve(Source(repository=str(tmp_path / "nowhere")))
 
 
 def test_a_remote_that_is_not_mounted_is_not_an_empty_one(committed_toy, tmp_path) -> None:
@@ -361,15 +244,9 @@ def test_a_push_that_fails_may_succeed_later(committed_toy, tmp_path) -> None:
             asyncio.run(clone.push())
 
 
-def test_an_unknown_revision_is_refused(committed_toy) -> None:
-    with pytest.raises(PipelineError, match="no revision 'nonesuch'"):
-        resolve(Source(repository=str(committed_toy.root), revision="nonesuch"))
-
-
 def test_a_repository_without_a_project_is_refused(tmp_path) -> None:
     subprocess.run(["git", "init", "-q", tmp_path / "empty"], check=True)
-    name = ["-c", "user.name=T", "-c", "user.email=t@example.org"]
-    git(tmp_path / "empty", *name, "commit", "-q", "--allow-empty", "-m", "nothing")
+    commit(tmp_path / "empty", "nothing")
     source = Source(repository=str(tmp_path / "empty"))
     with pytest.raises(PipelineError, match=r"no dvc\.yaml"), open_clone(source, []):
         pass
@@ -400,37 +277,3 @@ def leave(source: Source) -> Path:
         (clone.root / "trace").touch()
         raise RuntimeError
     return clone.root
-
-
-@pytest.fixture
-def edit(tmp_path) -> Callable[..., dict]:
-    path = tmp_path / "params.yaml"
-    path.write_text(
-        "seed: 1\nfinetune: {rounds: 40, objective: {kind: x}}\nevaluators: {a: 1, b: 2}"
-    )
-
-    def do(*overrides: str, evaluators: tuple[str, ...] = ()) -> dict:
-        edit_params(path, overrides, evaluators)
-        return yaml.safe_load(path.read_text())
-
-    return do
-
-
-def test_overrides_are_yaml_by_key_path(edit) -> None:
-    params = edit(
-        "seed=5", "finetune.rounds=2", "finetune.objective={kind: y}", "finetune.rounds=3"
-    )
-    assert params["seed"] == 5
-    assert params["finetune"] == {"rounds": 3, "objective": {"kind": "y"}}
-
-
-def test_only_named_evaluators_stay_in_the_order_of_the_file(edit) -> None:
-    assert edit(evaluators=("b",))["evaluators"] == {"b": 2}
-    with pytest.raises(SettingsError, match=r"no evaluator 'c'; known: b"):
-        edit(evaluators=("c",))
-
-
-@pytest.mark.parametrize("override", ["seed", "sed=1", "finetune.round=1", "seed.x=1", "a.b.c=1"])
-def test_an_override_that_names_nothing_is_refused(edit, override) -> None:
-    with pytest.raises(SettingsError, match=override):
-        edit(override)

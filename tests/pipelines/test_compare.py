@@ -8,14 +8,9 @@ import pytest
 import yaml
 
 from goa.errors import DataError
-from goa.evaluation.alarms import Divergent, GuardAlarm, save_alarms
-from goa.evaluation.bootstrap import Bootstrap
-from goa.evaluation.measure import evaluate
-from goa.evaluation.storage import PolicyEvaluation, save_evaluation
-from goa.evaluators.contract import pair_samples
+from goa.evaluation.alarms import save_alarms
+from goa.evaluation.storage import save_evaluation
 from goa.evaluators.rouge import RougeSettings
-from goa.evaluators.table import build_metric
-from goa.records import Example
 from goa.report.comparison import load_comparison
 from goa.tracking.cost import save_cost
 from goa.tracking.progress import Progress
@@ -23,49 +18,16 @@ from goa.tracking.spool import Spool
 from pipelines.arms import evaluating_stage
 from pipelines.compare import compare_policies
 from pipelines.stage import Stage, cost_path
+from tests.comparisons import NUM_EXAMPLES, make_alarm, make_evaluation, outputs_with
 from tests.costs import make_cost
 
-REFERENCE = "one two three four five six seven eight nine ten"
-EXAMPLES = tuple(
-    Example(id=f"test-{place}", source="Quelle", references=(REFERENCE,)) for place in range(30)
-)
-ALARM = GuardAlarm(
-    policy="rule-2",
-    guard="chrf",
-    began=20,
-    reward_before=0.3,
-    reward_after=0.6,
-    guard_before=0.5,
-    guard_after=0.25,
-    chosen=10,
-    examples=(
-        Divergent(
-            source="Quelle",
-            reference=REFERENCE,
-            before="one two | three",
-            after="good good good",
-            score_before=0.4,
-            score_after=0.1,
-        ),
-    ),
-)
+ALARM = make_alarm(policy="rule-2")
 METRICS = {"rouge": RougeSettings(kind="rouge", variant="rouge1")}
 
 
 def write_policy(name: str, num_right: int) -> None:
-    texts = tuple(
-        " ".join(REFERENCE.split()[: num_right + place % 2]) + " oops" for place in range(30)
-    )
-    bootstrap = Bootstrap(seed=7, resamples=50)
-    metrics = [build_metric(metric, settings) for metric, settings in METRICS.items()]
-    evaluation = PolicyEvaluation(
-        policy=name,
-        bootstrap=bootstrap,
-        metrics=METRICS,
-        examples=EXAMPLES,
-        outputs={"greedy": texts},
-        evaluations={"greedy": evaluate(pair_samples(EXAMPLES, texts), metrics, bootstrap)},
-    )
+    shares = [(num_right + place % 2) / 10 for place in range(NUM_EXAMPLES)]
+    evaluation = make_evaluation(name, {"greedy": outputs_with(shares)}, METRICS)
     save_evaluation(Path("out/evaluations") / name, evaluation)
     for folder in ("out/history", "out/guards"):
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -130,7 +92,7 @@ def test_alarms_of_all_policies_are_shown(stage: Stage) -> None:
     assert load_comparison(Path("out/comparison/comparison.json")).alarms == (ALARM,)
     page = Path("out/comparison/report.md").read_text(encoding="utf-8")
     assert "### ⚑ rule-2: chrf fell from update 20 on" in page
-    assert "Validation reward 30.00 → 60.00, `chrf` 50.00 → 25.00" in page
+    assert "Validation reward 30.00 → 40.00, `chrf` 50.00 → 40.00" in page
     assert r"one two \| three" in page
 
 
@@ -156,7 +118,7 @@ def test_the_page_has_every_example_and_says_how_to_get_it_again(stage: Stage) -
     compare_policies(replace(stage, made_of={"out/data": "sha256:abc", "goa/arms.py": "sha256:1"}))
     page = Path("out/comparison/report.html").read_text(encoding="utf-8")
 
-    assert page.count('["test-') == len(EXAMPLES)
+    assert page.count('["test-') == NUM_EXAMPLES
     assert "sha256:abc" in page
     assert "goa/arms.py" not in page
     assert "num_examples: 3" in page

@@ -1,12 +1,16 @@
 """What DVC says of a project, against DVC's own command line."""
 
+import contextlib
 import re
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
+from dvc.dvcfile import load_file
 from dvc.repo import Repo
 
 from goa.errors import PipelineError
@@ -184,13 +188,20 @@ def test_importing_the_graph_does_not_import_dvc() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_threads_may_ask_at_once(toy) -> None:
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        with ThreadPoolExecutor(8) as threads:
-            asked = [threads.submit(stage_definition, "train@a", toy.root) for _ in range(64)]
-            commands = {each.result().cmd for each in asked}
-    finally:
-        sys.setswitchinterval(before)
-    assert len(commands) == 1
+def test_of_threads_that_ask_at_once_one_is_with_dvc_at_a_time(
+    toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both, met = threading.Barrier(2), []
+
+    def load(*arguments: Any) -> Any:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(timeout=1)  # it is longer than the other one needs to come here, too
+            met.append(threading.get_ident())
+        return load_file(*arguments)
+
+    monkeypatch.setattr("dvc.dvcfile.load_file", load)
+    with ThreadPoolExecutor(2) as threads:
+        found = list(threads.map(stage_definition, ["train@a", "train@b"], [toy.root] * 2))
+    assert not met
+    assert both.broken
+    assert [each.name for each in found] == ["train@a", "train@b"]

@@ -18,9 +18,10 @@ from prefect.states import Completed
 
 from goa.errors import PipelineError
 from pipelines import schedule
-from pipelines.clones import BusyError, Clone, Source, UnreachableError
+from pipelines.clones import BusyError, Clone, Source
 from pipelines.execution import NotBegunError, StageError
 from pipelines.flows import RETRIES, may_pass
+from pipelines.mirrors import UnreachableError
 from pipelines.schedule import nightly, promotion, reproduce_revision
 
 SHA = "c" * 40

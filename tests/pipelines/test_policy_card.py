@@ -14,7 +14,7 @@ import yaml
 from huggingface_hub import ModelCard
 from typer.testing import CliRunner
 
-from goa.arms import parse_policy
+from goa.arms import CONTROLLED, CONTROLS, Control, parse_policy
 from goa.data.preparation import prepare_corpus
 from goa.data.settings import DataSettings
 from goa.policies.adapter import AdapterSettings, add_adapter
@@ -143,10 +143,10 @@ def test_it_names_the_objective_of_each_phase(policy: Policy) -> None:
     assert ModelCard(card).data.tags[-2:] == ["objective:mixer", "objective:reinforce"]
 
 
-@pytest.mark.parametrize("control", ["likelihood", "constant", "shuffled"])
-def test_a_control_says_that_it_is_none_to_use(policy: Policy, control: str) -> None:
+@pytest.mark.parametrize("control", CONTROLS)
+def test_a_control_says_that_it_is_none_to_use(policy: Policy, control: Control) -> None:
     card = save(policy, finetuned(f"bleu-{control}-17"))
-    assert "a control beside `bleu-17`" in card
+    assert f"a control beside `bleu-17`: {CONTROLLED[control]}" in card
     assert "is not meant to be used" in card
     assert f"control:{control}" in ModelCard(card).data.tags
     assert "scored each whole candidate" not in card

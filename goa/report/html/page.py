@@ -7,6 +7,7 @@ from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from goa.arms import CONTROLLED
 from goa.report.html.chart import draw
 from goa.report.html.curves import curve_charts
 from goa.report.html.differing import differing
@@ -48,6 +49,7 @@ def render_html(materials: ReportMaterials) -> str:
     return environment.get_template("page.html").render(
         bar=bar,
         comparison=comparison,
+        controlled=CONTROLLED,
         costs=materials.costs,
         curves=[draw(each) for each in curve_charts(comparison, materials.histories)],
         differing=differing,

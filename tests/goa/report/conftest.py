@@ -1,69 +1,16 @@
-"""Evaluations of made-up policies, whose every output has the score we say."""
+"""Comparisons of made-up policies by name -> what share of their words is right."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
-from goa.evaluation.bootstrap import Bootstrap
-from goa.evaluation.measure import evaluate
 from goa.evaluation.storage import PolicyEvaluation
-from goa.evaluators.contract import pair_samples
-from goa.evaluators.length_ratio import LengthRatioSettings
-from goa.evaluators.rouge import RougeSettings
-from goa.evaluators.table import build_metric
-from goa.evaluators.ter import TerSettings
-from goa.records import Example
 from goa.report.comparing import compare
 from goa.report.comparison import Comparison
 from goa.report.entrants import Entrant, group_by_arm
 from goa.report.settings import CompareSettings
-
-NUM_EXAMPLES = 60
-REFERENCE = "one two three four five six seven eight nine ten"
-METRICS = {
-    "rouge1": RougeSettings(kind="rouge", variant="rouge1"),
-    "ter": TerSettings(),
-    "length_ratio": LengthRatioSettings(),
-    "rouge": RougeSettings(kind="rouge", variant="rouge1"),
-}
-EXAMPLES = tuple(
-    Example(id=f"test-{place}", source=f"Quelle {place}", references=(REFERENCE,))
-    for place in range(NUM_EXAMPLES)
-)
-
-
-def outputs_with(shares: Sequence[float]) -> tuple[str, ...]:
-    """Write texts of ten words of which the given shares are right: ROUGE-1 is the share."""
-    words = REFERENCE.split()
-    return tuple(
-        " ".join([*words[: round(10 * share)], *["oops"] * (10 - round(10 * share))])
-        for share in shares
-    )
-
-
-def shares_around(center: float, seed: int) -> list[float]:
-    """Draw a share for each example, 0.1 or 0.2 about a centre."""
-    rng = np.random.default_rng(seed)
-    return [center + step for step in rng.choice([-0.2, -0.1, 0.0, 0.1, 0.2], NUM_EXAMPLES)]
-
-
-def make_evaluation(policy: str, outputs: Mapping[str, tuple[str, ...]]) -> PolicyEvaluation:
-    bootstrap = Bootstrap(seed=3, resamples=200)
-    metrics = [build_metric(name, settings) for name, settings in METRICS.items()]
-    return PolicyEvaluation(
-        policy=policy,
-        bootstrap=bootstrap,
-        metrics=METRICS,
-        examples=EXAMPLES,
-        outputs=outputs,
-        evaluations={
-            strategy: evaluate(pair_samples(EXAMPLES, texts), metrics, bootstrap)
-            for strategy, texts in outputs.items()
-        },
-    )
-
+from tests.comparisons import make_evaluation, outputs_with, shares_around
 
 MakeEvaluations = Callable[..., list[PolicyEvaluation]]
 MakeComparison = Callable[..., Comparison]

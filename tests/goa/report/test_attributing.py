@@ -6,10 +6,14 @@ from statistics import fmean
 import pytest
 from scipy import stats
 
+from goa.evaluators.distinct import DistinctSettings
+from goa.report.comparing import compare
 from goa.report.comparison import Comparison
+from goa.report.entrants import group_by_arm
 from goa.report.evidence import Attribution
 from goa.report.numbers import say_delta
 from goa.report.settings import CompareSettings
+from tests.comparisons import METRICS, NUM_EXAMPLES, make_evaluation
 
 MakeComparison = Callable[..., Comparison]
 
@@ -138,3 +142,25 @@ def test_the_verdict_says_what_is_left(make_comparison: MakeComparison) -> None:
     assert comparison.verdict.headline.endswith(
         f". {say_delta(found.left.delta)} is left beside its best control."
     )
+
+
+def distinct_of(**outputs: str) -> Comparison:
+    """Compare policies that write one text for everything by how few words come again."""
+    settings = {"rouge": METRICS["rouge"], "distinct": DistinctSettings(kind="distinct", n=1)}
+    evaluations = [
+        make_evaluation(name, {"greedy": (text,) * NUM_EXAMPLES}, settings)
+        for name, text in outputs.items()
+    ]
+    return compare(group_by_arm(evaluations), CompareSettings(resamples=20), seed=3)
+
+
+def test_a_control_without_a_score_is_not_the_best() -> None:
+    arms = {"rouge-1": "one two", "rouge-constant-1": "", "rouge-likelihood-1": "one"}
+    found = attribution(distinct_of(mle="one one", **arms), "distinct")
+    assert found.control == "rouge-likelihood"
+    assert found.control_gain is not None
+
+
+def test_where_no_control_has_a_score_nothing_is_attributed() -> None:
+    found = distinct_of(mle="one one", **{"rouge-1": "one two", "rouge-constant-1": ""})
+    assert [each.metric for each in found.attributions] == ["rouge"]

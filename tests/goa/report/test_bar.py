@@ -13,7 +13,7 @@ from goa.report.entrants import Entrant
 from goa.report.evidence import Bar
 from goa.report.numbers import say_score
 from goa.report.settings import CompareSettings
-from tests.goa.report.conftest import make_evaluation, outputs_with, shares_around
+from tests.comparisons import make_evaluation, outputs_with, shares_around
 
 ByArm = Callable[[Sequence[PolicyEvaluation]], list[Entrant]]
 Compared = Callable[..., Comparison]

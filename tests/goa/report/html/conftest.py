@@ -4,20 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from goa.evaluation.alarms import Divergent, GuardAlarm
-from goa.evaluation.peakiness import Peakiness
 from goa.evaluation.storage import PolicyEvaluation
 from goa.report.comparing import compare
-from goa.report.comparison import Fact
 from goa.report.entrants import group_by_arm
-from goa.report.evidence import ArmPeakiness, Attribution, Bar, BarPoint
 from goa.report.history import Curve, History
 from goa.report.materials import ReportMaterials
 from goa.report.recipe import Recipe
 from goa.report.settings import CompareSettings
 from goa.tracking.cost import Work
+from tests.comparisons import fill, make_evaluations
 from tests.costs import make_cost
-from tests.goa.report.conftest import make_evaluation, outputs_with, shares_around
 
 ATTACK = "</script><script>window.attacked = true</script><img src=x onerror='attacked = true'>"
 LOOKS, UPDATES = tuple(range(0, 41, 10)), tuple(range(1, 41))
@@ -45,68 +41,18 @@ def history(policy: str, gain: float) -> History:
 @pytest.fixture(scope="session")
 def materials() -> ReportMaterials:
     """Fill every part of the page."""
-    centers = {"mle": 0.5, "rouge-1": 0.6, "rouge-2": 0.62, "rouge-constant-1": 0.52}
-    centers |= {"rouge-constant-2": 0.5, "rule-1": 0.4, "rule-2": 0.42}
-    evaluations = [
-        armed(make_evaluation(policy, {"greedy": outputs_with(shares_around(center, seed))}))
-        for seed, (policy, center) in enumerate(centers.items())
-    ]
+    evaluations = [armed(each) for each in make_evaluations()]
     entrants = group_by_arm(evaluations)
-    found = compare(entrants, CompareSettings(resamples=100, num_examples=4), 3)
-    change = found.cell("greedy", "rouge1", "rouge").change
-    assert change is not None
-    point = BarPoint(arm="mle", strategy="greedy", score=0.5, low=0.4, high=0.6, seconds=0.01)
-    sure = Peakiness(
-        entropy=1.5,
-        top_1_mass=0.6,
-        top_10_mass=0.9,
-        reference_probability=0.5,
-        rank_shares={"1": 0.7, "2": 0.2, "3": 0.1},
-    )
-    shown = Divergent(
-        source=ATTACK, reference="r", before="b", after=ATTACK, score_before=0.5, score_after=0.1
-    )
-    filled = replace(
-        found,
-        attributions=(
-            Attribution(
-                strategy="greedy",
-                metric="rouge1",
-                arm="rouge",
-                control="rouge-constant",
-                gain=0.1,
-                control_gain=0.02,
-                left=change,
-            ),
-        ),
-        bar=Bar(
-            metric="rouge1",
-            points=(point, replace(point, strategy="mbr", score=0.55, seconds=0.2)),
-            trained=point,
-            any_time=None,
-            same_time=None,
-            sentence="Decoding alone does not get there.",
-        ),
-        peakiness=tuple(ArmPeakiness(arm=arm, peakiness=sure) for arm in found.names),
-        alarms=(
-            GuardAlarm(
-                policy="rule-1",
-                guard="chrf",
-                began=20,
-                reward_before=0.3,
-                reward_after=0.4,
-                guard_before=0.5,
-                guard_after=0.4,
-                chosen=10,
-                examples=(shown,),
-            ),
-        ),
-        verdict=replace(found.verdict, facts=(Fact(name="how sure", text="p < 0.05"),)),
-    )
+    filled = fill(compare(entrants, CompareSettings(resamples=100, num_examples=4), 3))
+    (alarm,) = filled.alarms
+    shown = replace(alarm.examples[0], source=ATTACK, after=ATTACK)
+    filled = replace(filled, alarms=(replace(alarm, examples=(shown,)),))
     return ReportMaterials(
         comparison=filled,
         entrants=entrants,
-        histories=[history(name, 0.001 * place) for place, name in enumerate(centers) if place],
+        histories=[
+            history(each.policy, 0.001 * place) for place, each in enumerate(evaluations) if place
+        ],
         costs=[
             make_cost(
                 energy=7200.0,

@@ -87,12 +87,22 @@ def test_the_verdict_stands_with_what_it_rests_on(materials: ReportMaterials, fu
     assert rows(full, "What the verdict rests on") == [["how sure", "p < 0.05"]]
 
 
+def test_each_arm_is_told_with_what_it_was_paid(full: str) -> None:
+    arms = full.split('<ul class="arms">')[1].split("</ul>", maxsplit=1)[0]
+    assert [words(each) for each in re.findall(r"<li>(.*?)</li>", arms, re.DOTALL)] == [
+        "mle the baseline: before fine-tuning",
+        "rouge rewarded by rouge seeds 1, 2",
+        "rouge-constant control: every candidate was paid the same seeds 1, 2",
+        "rule rewarded by rule seeds 1, 2",
+    ]
+
+
 def test_a_guard_that_fell_is_told_with_its_update_and_its_outputs(full: str) -> None:
     alarm = words(full.split('<div class="alarm"')[1].split("</div>\n<p", maxsplit=1)[0])
     assert "chrf fell while the reward rose , in rule-1 from update 20 on:" in alarm
     assert "reward 30.00 → 40.00, chrf 50.00 → 40.00" in alarm
     assert "Kept: the policy of update 10." in alarm
-    assert "before 50.00 b after 10.00 </script>" in alarm
+    assert "before 40.00 one two | three after 10.00 </script>" in alarm
 
 
 def test_a_cell_has_score_interval_change_and_each_seed(
