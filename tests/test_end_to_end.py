@@ -120,6 +120,12 @@ def stale(folder: Path) -> set[str]:
     return set(json.loads(done.stdout))
 
 
+def test_one_worker_runs_all_of_these(request: pytest.FixtureRequest) -> None:
+    # Else each of them makes the project anew, for minutes.
+    if request.config.option.__dict__.get("loadgroup"):
+        assert request.node.nodeid.endswith("@end_to_end")
+
+
 def test_one_command_ends_with_a_comparison_of_every_policy_by_every_metric(
     project: Path,
 ) -> None:
