@@ -58,6 +58,23 @@ def test_it_learns_to_attend_to_what_earns_the_reward() -> None:
     assert diagnostics["credit_evenness"][0] / 6 < 0.6
 
 
+def test_before_anything_is_learnt_attention_is_even_and_errors_are_those_of_a_guess() -> None:
+    batch, _ = planted(4)
+    head = CreditHead(HeadSettings(), 8, seed=1)
+    predict = head.network[1]
+    torch.nn.init.zeros_(predict.weight)
+    torch.nn.init.constant_(predict.bias, 0.25)
+    loss = head(batch)
+    assert batch.rewards is not None
+    expected = float((batch.rewards - 0.25).square().sum())
+    assert float(loss.sum.detach()) == pytest.approx(expected, rel=1e-6)
+    assert loss.diagnostics == {
+        "credit_error": (pytest.approx(expected, rel=1e-6), 6.0),
+        "credit_evenness": (pytest.approx(6.0, rel=1e-6), 6.0),
+    }
+    assert head.weigh(batch.mask, batch.rewards) == 6.0
+
+
 def test_padding_gets_no_credit_and_changes_none() -> None:
     batch, _ = planted(3)
     head = CreditHead(HeadSettings(), 8, seed=1)
