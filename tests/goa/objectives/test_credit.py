@@ -75,6 +75,18 @@ def test_before_anything_is_learnt_attention_is_even_and_errors_are_those_of_a_g
     assert head.weigh(batch.mask, batch.rewards) == 6.0
 
 
+def test_credit_is_the_attention_of_its_formula() -> None:
+    batch, _ = planted(5)
+    head = CreditHead(HeadSettings(), 8, seed=1)
+    hidden, _, key = head.network[0]
+    torch.nn.init.normal_(key.weight, generator=torch.Generator().manual_seed(2))
+    assert batch.states is not None
+    with torch.no_grad():
+        scores = (hidden(batch.states).tanh() * key.weight[0]).sum(dim=-1).exp() * MASK
+    expected = scores / scores.sum(dim=-1, keepdim=True) * MASK.sum(dim=-1, keepdim=True)
+    assert torch.allclose(weights(head, batch), expected, atol=1e-5)
+
+
 def test_padding_gets_no_credit_and_changes_none() -> None:
     batch, _ = planted(3)
     head = CreditHead(HeadSettings(), 8, seed=1)

@@ -91,6 +91,23 @@ def test_candidates_of_another_policy_are_weighted_by_the_ratio(world: World) ->
     assert torch.allclose(-world.gradient(total), exact, rtol=1e-9, atol=1e-12)
 
 
+def test_each_candidate_has_the_ratio_of_its_own_log_probs() -> None:
+    written = torch.tensor([[[-1.0, -2.0], [-3.0, -1.0]]], dtype=torch.float64)
+    ratios = torch.tensor([[2.0, 0.25]], dtype=torch.float64)
+    now = written + ratios.log().unsqueeze(-1) / 2
+    batch = Batch(
+        mask=torch.ones(1, 2, 2, dtype=torch.bool),
+        log_probs=now,
+        mean_log_probs=now,
+        written_log_probs=written,
+        rewards=torch.tensor([[0.5, 1.0]], dtype=torch.float64),
+    )
+    loss = Reinforce(ReinforceSettings(kind="reinforce", baseline="none"))(batch)
+    expected = -(2.0 * 0.5 * now[0, 0].sum() + 0.25 * 1.0 * now[0, 1].sum())
+    assert float(loss.sum) == pytest.approx(float(expected), rel=1e-12)
+    assert loss.diagnostics["importance_ratio"] == (pytest.approx(2.25), 2.0)
+
+
 def test_the_ratio_is_bounded(world: World) -> None:
     objective = Reinforce(ReinforceSettings(kind="reinforce", max_importance_ratio=2.0))
     log_probs = world.log_probs()
