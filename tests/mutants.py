@@ -45,6 +45,8 @@ FOUND = {0: "survived", 1: "killed", UNPLACED: "not tried"}
 """By how a mutant's process ends; not tried: its code does not fit into the function."""
 LAWS = ("table", "every_kind")
 """Files with tests that every objective, or every kind of evaluator, has to pass."""
+LENGTHY = "a_hundred_thousand_characters"
+"""Tests of speed, left out: they would take most of the time."""
 
 
 def codes(code: CodeType) -> Iterator[CodeType]:
@@ -190,5 +192,5 @@ if __name__ == "__main__":
     parser.add_argument("modules", nargs="+", help="files such as goa/objectives/grpo.py")
     chosen = parser.parse_args().modules
     files = sorted({str(file) for module in chosen for file in tests_of(module)})
-    options = ["-q", "-s", "-p", "no:xdist", "-p", "no:cacheprovider"]
+    options = ["-q", "-s", "-p", "no:xdist", "-p", "no:cacheprovider", "-k", f"not {LENGTHY}"]
     sys.exit(pytest.main([*options, *files], plugins=[Mutation(chosen)]))
