@@ -156,3 +156,10 @@ def test_scores_hang_on_references_where_a_part_of_weight_reads_them(
         against=against,
     )
     assert ("references" in settings.hangs_on) == reads_references
+
+
+def test_diversity_looks_at_n_grams_as_long_as_the_settings_say(make_sample) -> None:
+    sample = make_sample("a b a b", "a b")
+    for max_order, expected in ((1, 2 / 4), (3, (2 / 4 + 2 / 3 + 2 / 2) / 3)):
+        scores = Rule("rule", RuleSettings(max_order=max_order)).score([sample])
+        assert scores.parts["diversity"] == (pytest.approx(expected),)
