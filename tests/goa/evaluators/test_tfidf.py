@@ -89,3 +89,10 @@ def test_what_was_counted_later_holds_for_references_that_were_scored_before() -
     told = again.learn(lesson, 1, anew=True)
     assert told == fresh.learn(lesson, 1, anew=True) == {"examples": 1, "words": 3}
     assert again.score(scored) == fresh.score(scored) != before
+
+
+@pytest.mark.parametrize(
+    ("against", "reads"), [("references", True), ("source", False), ("both", True)]
+)
+def test_scores_hang_on_references_unless_they_are_held_against_the_source(against, reads) -> None:
+    assert ("references" in TfidfSettings(against=against).hangs_on) == reads
