@@ -35,6 +35,7 @@ TESTS = {
     "head": "critic credit",
     "numbering": "numbering bleu chrf rouge overlap",
     "overlap": "overlap bleu chrf",
+    "rouge": "rouge numbering",
     "siblings": "siblings diversity normalisation",
     "memory": "memory sentiment relevance",
     "tokens": "tokens distinct length relevance repetition",
