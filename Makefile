@@ -8,9 +8,11 @@ export PATH := $(abspath $(BIN)):$(PATH)
 # What `make bench` writes with and learns from: make bench POLICY=folder DATA="sources.gz references.gz"
 POLICY ?= out/policies/mle
 DATA ?= out/data
+# What `make mutants` breaks: make mutants MODULES="goa/objectives/grpo.py goa/evaluators/bleu.py"
+MODULES ?= $(wildcard goa/objectives/[a-z]*.py)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock
 
-.PHONY: run serve test test-long fuzz coverage docs bench system check format lock licences audit clean
+.PHONY: run serve test test-long fuzz mutants coverage docs bench system check format lock licences audit clean
 
 run: $(VENV)/run  ## the whole graph on the corpus that params.yaml names
 	$(BIN)/goa run
@@ -29,6 +31,9 @@ fuzz: $(VENV)/dev  ## as tests/fuzzing does in `make test`, with GOA_FUZZ times 
 
 coverage: $(VENV)/dev system  ## the lines that no test runs, those in processes that tests start included
 	$(BIN)/python -m pytest -n auto --dist loadgroup -m "not long" --cov --cov-report=term
+
+mutants: $(VENV)/dev  ## MODULES broken in small ways, one at a time: what do their tests not notice? Minutes
+	$(BIN)/python -m tests.mutants $(MODULES)
 
 docs: $(VENV)/dev  ## the pages of docs/ as a site in docs/_build, with the reference; a warning is an error
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html docs docs/_build

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from goa.data.corpus import Corpus, CorpusWriter
 from goa.policies.build import build_model
@@ -20,6 +21,10 @@ from goa.policies.tokenizer import train_tokenizer
 from goa.records import Example
 from goa.tracking.store import Store, connect, find_store
 from tests.postgresql import NoServerError, Server, running_server
+
+# How long a case takes is the machine's affair: beside other work one took longer than 200 ms.
+settings.register_profile("goa", deadline=None)
+settings.load_profile("goa")
 
 SENTENCES = [
     "the red bird sings at night",

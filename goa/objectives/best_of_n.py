@@ -27,7 +27,7 @@ class BestOfN(Plain):
     """
 
     def __init__(self, settings: BestOfNSettings) -> None:
-        self.settings = settings
+        del settings  # there is nothing to set
 
     def weigh(self, mask: Tensor, rewards: Tensor | None) -> float:
         """Count the tokens of the candidates that are learnt from."""

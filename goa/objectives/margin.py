@@ -2,7 +2,6 @@
 
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from goa.objectives.contract import Batch, Loss, OverSources, given
@@ -60,4 +59,4 @@ class Margin(OverSources):
         scores = batch.log_probs.sum(dim=-1)
         if self.settings.length_average:
             scores = scores / batch.mask.sum(dim=-1).clamp(min=1)
-        return scores.to(torch.promote_types(scores.dtype, torch.float32))
+        return scores

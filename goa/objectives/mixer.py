@@ -41,7 +41,6 @@ class Mixer(OverCandidates):
     """
 
     def __init__(self, settings: MixerSettings) -> None:
-        self.settings = settings
         self._after_the_prefix = Reinforce(settings)
         self.needs = self._after_the_prefix.needs | {"prefix"}
 

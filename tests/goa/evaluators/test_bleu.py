@@ -93,6 +93,32 @@ def test_each_row_of_sums_is_scored_by_itself(samples) -> None:
     assert bleu.corpus(sums[:0]).shape == (0,)
 
 
+def test_a_corpus_of_short_sentences_has_no_effective_order(make_sample) -> None:
+    samples = [make_sample("two words", "two words"), make_sample("one more", "one more")]
+    bleu = Bleu("bleu", BleuSettings(smoothing="none"))
+    assert bleu.score(samples).values == (1.0, 1.0)
+    assert corpus_value(bleu, samples) == 0.0
+
+
+def test_an_empty_reference_may_be_the_closest_in_length(make_sample) -> None:
+    sample = make_sample("a b", "", "a b x x x x")
+    expected = sacrebleu.sentence_bleu(sample.candidate, list(sample.example.references)).score
+    value = Bleu("bleu", BleuSettings()).score([sample]).values[0]
+    assert value == pytest.approx(expected / 100, abs=EXACT)
+    assert value > 0.9  # 2 words are nearer to none than to 6, and so not too few
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["say &quot;yes&quot; &amp; go", "1 &lt; 2 &gt; 0", "a <skipped> b", "hyphen-\nated word"],
+)
+def test_what_13a_undoes_is_undone(make_sample, text) -> None:
+    sample = make_sample(text, 'say "yes" & go 1 < 2 > 0 a b hyphenated word')
+    expected = sacrebleu.sentence_bleu(sample.candidate, list(sample.example.references)).score
+    value = Bleu("bleu", BleuSettings()).score([sample]).values[0]
+    assert value == pytest.approx(expected / 100, abs=EXACT)
+
+
 def test_an_equal_text_scores_one_and_an_empty_one_zero(make_sample) -> None:
     bleu = Bleu("bleu", BleuSettings())
     text = "a man rides a brown horse"
@@ -105,6 +131,13 @@ def test_the_signature_is_sacrebleus_and_says_what_it_leaves_out() -> None:
         "BLEU|nrefs:var|case:lc|eff:no|tok:13a|smooth:exp"
         f"|version:{sacrebleu.__version__}|order:4|sentence_eff:yes"
     )
+
+
+def test_the_signature_tells_how_zeros_are_smoothed() -> None:
+    settings = BleuSettings(smoothing="floor", smoothing_value=0.5, effective_order=False)
+    signature = Bleu("bleu", settings).signature
+    assert "|smooth:floor[0.50]|" in signature
+    assert signature.endswith("|order:4|sentence_eff:no")
 
 
 def test_a_smoothing_value_without_meaning_is_refused() -> None:

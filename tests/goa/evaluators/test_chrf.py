@@ -7,7 +7,7 @@ import pytest
 import sacrebleu
 from sacrebleu.metrics import CHRF
 
-from goa.evaluators.chrf import Chrf, ChrfSettings
+from goa.evaluators.chrf import Chrf, ChrfSettings, split_punctuation
 
 EXACT = 1e-9
 RECIPES = [{}, {"word_order": 2}, {"char_order": 3, "beta": 1}, {"lowercase": True}]
@@ -46,3 +46,15 @@ def test_the_signature_is_sacrebleus() -> None:
     signature = Chrf("chrf", ChrfSettings(word_order=2)).signature
     version = sacrebleu.__version__
     assert signature == f"chrF2++|nrefs:var|case:mixed|eff:yes|nc:6|nw:2|space:no|version:{version}"
+
+
+def test_the_signature_tells_every_setting() -> None:
+    signature = Chrf("chrf", ChrfSettings(char_order=3, beta=1, lowercase=True)).signature
+    version = sacrebleu.__version__
+    assert signature == f"chrF1|nrefs:var|case:lc|eff:yes|nc:3|nw:0|space:no|version:{version}"
+
+
+@pytest.mark.parametrize("word", ["", "a", ".", "ab", "a.", ".a", "..", ".a.", "a.b", "(ab", "ab)"])
+def test_punctuation_is_cut_off_as_sacrebleu_cuts_it_off(word) -> None:
+    expected = CHRF(word_order=2)._remove_punctuation(word)
+    assert split_punctuation(word) == (expected or [word])

@@ -126,6 +126,7 @@ def test_lexicographic_bands_are_as_wide_as_their_shares() -> None:
     assert lexicographic([1, 0.5, 1], [True, False, False], shares) == pytest.approx(0.65)
     assert lexicographic([1, 1, 0.5], [True, True, False], shares) == pytest.approx(0.9)
     assert lexicographic([1, 1, 1], [True, True, False], shares) == pytest.approx(1.0)
+    assert lexicographic([1, 1, 1], [True, True, True], shares) == pytest.approx(1.0)
 
 
 @pytest.mark.usefixtures("scripted")

@@ -147,3 +147,13 @@ def test_its_signature_tells_what_is_compared_and_by_what() -> None:
     assert signature.startswith("diversity|max_order:2|measure:distinct|within:source|version:goa-")
     assert ",sacrebleu-" in signature
     assert "sacrebleu" not in build(within="batch").signature
+
+
+def test_a_word_that_the_only_other_text_has_too_is_all_shared() -> None:
+    samples = [*of("a", "word"), *of("b", "word")]
+    assert values(samples, within="batch") == (0.0, 0.0)
+
+
+def test_words_are_compared_with_those_of_siblings_as_a_whole() -> None:
+    samples = of("a", "snake_case", "snake_game")
+    assert values(samples, within="source", max_order=1) == (1.0, 1.0)

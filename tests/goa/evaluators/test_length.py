@@ -19,6 +19,7 @@ from goa.evaluators.length import Length, LengthSettings
         ("a", [""], {}, 0.0),
         ("a b", ["x y z"], {"tolerance": 0.2}, 0.8),
         ("a b", ["x y z"], {"tolerance": 0.5}, 1.0),
+        ("a b c", ["x y z"], {"tolerance": 0.5}, 1.0),
         ("a b c d e f", ["x y z"], {"ratio": 2.0}, 1.0),
         ("a b", ["x"], {"against": "source", "ratio": 0.5}, 1.0),
         ("a", ["x"], {"against": "source", "ratio": 0.5}, 1 / 2),

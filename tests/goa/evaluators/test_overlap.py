@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from goa.evaluators import overlap
 from goa.evaluators.overlap import Batch, ranks
 
 Text = list[int]
@@ -50,18 +51,23 @@ def union(counters: list[Counter[tuple[int, ...]]]) -> Counter[tuple[int, ...]]:
 @given(groups)
 def test_a_batch_counts_what_counting_one_by_one_counts(groups: list[Group]) -> None:
     pairs = [(refs, candidate) for refs, candidates in groups for candidate in candidates]
-    for order, overlap in enumerate(lay_out(groups).overlaps(MAX_ORDER), 1):
-        assert len(overlap.num_candidate) == len(pairs)
+    for order, counted in enumerate(lay_out(groups).overlaps(MAX_ORDER), 1):
+        assert len(counted.num_candidate) == len(pairs)
         for row, (references, candidate) in enumerate(pairs):
             found = count(candidate, order)
             wanted = [count(reference, order) for reference in references]
-            assert overlap.num_candidate[row] == found.total()
-            lacking = [0] * (overlap.num_reference.shape[1] - len(references))
+            assert counted.num_candidate[row] == found.total()
+            lacking = [0] * (counted.num_reference.shape[1] - len(references))
             totals = [each.total() for each in wanted]
-            assert overlap.num_reference[row].tolist() == totals + lacking
+            assert counted.num_reference[row].tolist() == totals + lacking
             common = [(each & found).total() for each in wanted]
-            assert overlap.num_common[row].tolist() == common + lacking
-            assert overlap.num_common_to_any[row] == (found & union(wanted)).total()
+            assert counted.num_common[row].tolist() == common + lacking
+            assert counted.num_common_to_any[row] == (found & union(wanted)).total()
+
+
+def test_the_counts_are_the_same_where_few_n_grams_can_be_packed(monkeypatch) -> None:
+    monkeypatch.setattr(overlap, "_BITS", 8)
+    test_a_batch_counts_what_counting_one_by_one_counts()
 
 
 @given(groups)
@@ -84,5 +90,5 @@ def test_ranks_keep_order_and_leave_no_gaps(spread: int) -> None:
 def test_n_grams_too_many_to_pack_are_numbered_afresh() -> None:
     # 2^15 different tokens, 15 bits each: five of them do not fit into 63.
     text = np.random.default_rng(5).permutation(1 << 15).tolist()
-    *_, overlap = lay_out([([text], [text[:100], text[-2:]])]).overlaps(6)
-    assert overlap.num_common[:, 0].tolist() == [95, 0]
+    *_, counted = lay_out([([text], [text[:100], text[-2:]])]).overlaps(6)
+    assert counted.num_common[:, 0].tolist() == [95, 0]

@@ -165,3 +165,10 @@ def test_a_trained_model_knows_a_paraphrase_that_shares_no_word(make_sample) -> 
     assert far < 0.2
     counted = RelevanceSettings().build("r").score(samples).values
     assert counted[0] < 0.2
+
+
+@pytest.mark.parametrize(
+    ("against", "reads"), [("references", True), ("source", False), ("both", True)]
+)
+def test_scores_hang_on_references_unless_they_are_held_against_the_source(against, reads) -> None:
+    assert ("references" in RelevanceSettings(against=against).hangs_on) == reads

@@ -9,13 +9,16 @@ from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer, _lcs_table
 
 import goa.evaluators.rouge
-from goa.evaluators.rouge import Rouge, RougeSettings, longest_common_subsequence
+from goa.evaluators.rouge import Rouge, RougeSettings, cut_lines, longest_common_subsequence
 
 EXACT = 1e-9
 VARIANTS = ["rouge1", "rouge2", "rouge3", "rouge9", "rougeL", "rougeLsum"]
 MEASURES = ["fmeasure", "precision", "recall"]
 
-words = st.lists(st.sampled_from(["a", "b", "c", "walks", "walking", "3", "ü", "\n"]), max_size=12)
+words = st.lists(
+    st.sampled_from(["a", "b", "c", "walks", "walking", "was", "wa", "ares", "3", "ü", "\n"]),
+    max_size=12,
+)
 
 
 def theirs(sample, settings: RougeSettings) -> float:
@@ -90,6 +93,27 @@ def test_a_summary_is_read_up_to_its_limit(make_sample, monkeypatch) -> None:
     monkeypatch.setattr(goa.evaluators.rouge, "SUMMARY_WORDS", 3)
     rouge = Rouge("rouge", RougeSettings(variant="rougeLsum"))
     assert rouge.score([make_sample("a b\na b\nx", "a b\na c\ny")]).values == (1.0,)
+
+
+def test_a_summary_is_cut_within_a_line_and_has_no_empty_ones(monkeypatch) -> None:
+    monkeypatch.setattr(goa.evaluators.rouge, "SUMMARY_WORDS", 3)
+    assert cut_lines([[1, 2], [], [3, 4, 5], [6]]) == [[1, 2], [3]]
+
+
+def test_three_letters_are_no_stem_and_four_are(make_sample) -> None:
+    rouge = Rouge("rouge", RougeSettings(variant="rouge1", stemming=True))
+    samples = [make_sample("ties", "tie"), make_sample("was", "wa")]
+    assert rouge.score(samples).values == tuple(
+        theirs(sample, RougeSettings(variant="rouge1", stemming=True)) for sample in samples
+    )
+    assert rouge.score(samples[1:]).values == (0.0,)
+
+
+@pytest.mark.parametrize("variant", ["rouge1", "rougeL", "rougeLsum"])
+def test_by_the_tokenizer_for_words_every_script_counts(make_sample, variant) -> None:
+    rouge = Rouge("rouge", RougeSettings(variant=variant, tokenizer="words"))
+    samples = [make_sample("我们去", "我们在"), make_sample("Ça va bien", "ça va mal")]
+    assert rouge.score(samples).values == (pytest.approx(2 / 3), pytest.approx(2 / 3))
 
 
 def test_other_scripts_score_zero_as_they_do_in_rouge_score(make_sample) -> None:

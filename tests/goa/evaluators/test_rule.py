@@ -134,3 +134,32 @@ def test_the_signature_names_weights_and_versions() -> None:
         "rule|relevance:0.5|diversity:0.2|sentiment_consistency:0.3|against:references|max_order:2"
         f"|version:goa-{__version__},vaderSentiment-3.3.2"
     )
+
+
+@pytest.mark.parametrize(
+    ("relevance", "against", "sentiment_consistency", "reads_references"),
+    [
+        (1.0, "references", 0.0, True),
+        (1.0, "source", 0.0, False),
+        (1.0, "source", 1.0, True),
+        (0.0, "references", 0.0, False),
+        (0.0, "references", 1.0, True),
+    ],
+)
+def test_scores_hang_on_references_where_a_part_of_weight_reads_them(
+    relevance, against, sentiment_consistency, reads_references
+) -> None:
+    settings = RuleSettings(
+        relevance=relevance,
+        diversity=1.0,
+        sentiment_consistency=sentiment_consistency,
+        against=against,
+    )
+    assert ("references" in settings.hangs_on) == reads_references
+
+
+def test_diversity_looks_at_n_grams_as_long_as_the_settings_say(make_sample) -> None:
+    sample = make_sample("a b a b", "a b")
+    for max_order, expected in ((1, 2 / 4), (3, (2 / 4 + 2 / 3 + 2 / 2) / 3)):
+        scores = Rule("rule", RuleSettings(max_order=max_order)).score([sample])
+        assert scores.parts["diversity"] == (pytest.approx(expected),)

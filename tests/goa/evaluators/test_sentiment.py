@@ -113,3 +113,8 @@ def test_one_label_for_both_sentiments_is_refused() -> None:
     classifier = {"model": "m", "positive": "POS", "negative": "POS"}
     with pytest.raises(SettingsError, match="positive and negative must be different labels"):
         validate(SentimentConsistencySettings, {"classifier": classifier}, "params.yaml")
+
+
+@pytest.mark.parametrize(("against", "reads"), [("references", True), ("source", False)])
+def test_scores_hang_on_references_unless_they_are_held_against_the_source(against, reads) -> None:
+    assert ("references" in SentimentConsistencySettings(against=against).hangs_on) == reads

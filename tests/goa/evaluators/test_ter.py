@@ -52,6 +52,12 @@ def test_real_text_agrees_with_sacrebleu(real_samples) -> None:
     np.testing.assert_allclose(values, expected, rtol=0, atol=EXACT)
 
 
+def test_each_row_of_sums_is_scored_by_itself() -> None:
+    sums = np.array([[[1.0, 4.0], [3.0, 4.0]], [[0.0, 5.0], [9.0, 5.0]], [[2.0, 4.0], [1.0, 5.0]]])
+    expected = [[0.75, 0.25], [1.0, 0.0], [0.5, 0.8]]
+    np.testing.assert_allclose(Ter("ter", TerSettings()).corpus(sums), expected, atol=EXACT)
+
+
 def test_one_shift_is_one_edit(make_sample) -> None:
     shifted = make_sample("on the mat the cat sat", "the cat sat on the mat")
     assert Ter("ter", TerSettings()).score([shifted]).values == (pytest.approx(1 - 1 / 6),)

@@ -80,3 +80,19 @@ def test_other_counts_have_another_signature() -> None:
     assert other.signature.endswith("|untrained")
     other.learn([Sample(example=EXAMPLES[0], candidate="x")], 1, anew=True)
     assert other.signature != taught().signature
+
+
+def test_what_was_counted_later_holds_for_references_that_were_scored_before() -> None:
+    scored, lesson = [sample("the cat", "a cat")], [Sample(example=EXAMPLES[0], candidate="x")]
+    fresh, again = TfidfSettings().build("tested"), taught()
+    before = again.score(scored)
+    told = again.learn(lesson, 1, anew=True)
+    assert told == fresh.learn(lesson, 1, anew=True) == {"examples": 1, "words": 3}
+    assert again.score(scored) == fresh.score(scored) != before
+
+
+@pytest.mark.parametrize(
+    ("against", "reads"), [("references", True), ("source", False), ("both", True)]
+)
+def test_scores_hang_on_references_unless_they_are_held_against_the_source(against, reads) -> None:
+    assert ("references" in TfidfSettings(against=against).hangs_on) == reads

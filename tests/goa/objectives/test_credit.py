@@ -58,6 +58,35 @@ def test_it_learns_to_attend_to_what_earns_the_reward() -> None:
     assert diagnostics["credit_evenness"][0] / 6 < 0.6
 
 
+def test_before_anything_is_learnt_attention_is_even_and_errors_are_those_of_a_guess() -> None:
+    batch, _ = planted(4)
+    head = CreditHead(HeadSettings(), 8, seed=1)
+    predict = head.network[1]
+    torch.nn.init.zeros_(predict.weight)
+    torch.nn.init.constant_(predict.bias, 0.25)
+    loss = head(batch)
+    assert batch.rewards is not None
+    expected = float((batch.rewards - 0.25).square().sum())
+    assert float(loss.sum.detach()) == pytest.approx(expected, rel=1e-6)
+    assert loss.diagnostics == {
+        "credit_error": (pytest.approx(expected, rel=1e-6), 6.0),
+        "credit_evenness": (pytest.approx(6.0, rel=1e-6), 6.0),
+    }
+    assert head.weigh(batch.mask, batch.rewards) == 6.0
+
+
+def test_credit_is_the_attention_of_its_formula() -> None:
+    batch, _ = planted(5)
+    head = CreditHead(HeadSettings(), 8, seed=1)
+    hidden, _, key = head.network[0]
+    torch.nn.init.normal_(key.weight, generator=torch.Generator().manual_seed(2))
+    assert batch.states is not None
+    with torch.no_grad():
+        scores = (hidden(batch.states).tanh() * key.weight[0]).sum(dim=-1).exp() * MASK
+    expected = scores / scores.sum(dim=-1, keepdim=True) * MASK.sum(dim=-1, keepdim=True)
+    assert torch.allclose(weights(head, batch), expected, atol=1e-5)
+
+
 def test_padding_gets_no_credit_and_changes_none() -> None:
     batch, _ = planted(3)
     head = CreditHead(HeadSettings(), 8, seed=1)

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from goa.objectives.contract import Batch
 from goa.objectives.dpo import Dpo, DpoSettings
 from tests.goa.objectives.conftest import World
 
@@ -39,3 +40,21 @@ def test_a_source_without_a_preference_is_left_out(world: World) -> None:
     objective = Dpo(DpoSettings(kind="dpo"))
     assert float(objective(batch).sum) == 0.0
     assert objective.weigh(batch.mask, batch.rewards) == 0.0
+
+
+def test_of_several_sources_each_has_a_preference_of_its_own() -> None:
+    log_probs = torch.tensor([[-1.0, -3.0], [-2.0, -1.0], [-4.0, -1.0]]).unsqueeze(-1)
+    batch = Batch(
+        mask=torch.ones(3, 2, 1, dtype=torch.bool),
+        log_probs=log_probs,
+        mean_log_probs=log_probs,
+        pretrained_log_probs=torch.full((3, 2, 1), -2.0),
+        # The likelier is preferred, the less likely is, and none is.
+        rewards=torch.tensor([[0.75, 0.25], [0.75, 0.25], [0.5, 0.5]]),
+    )
+    objective = Dpo(DpoSettings(kind="dpo", beta=1.0))
+    loss = objective(batch)
+    expected = math.log1p(math.exp(-2.0)) + math.log1p(math.exp(1.0))
+    assert float(loss.sum) == pytest.approx(expected, rel=1e-6)
+    assert objective.weigh(batch.mask, batch.rewards) == 2.0
+    assert loss.diagnostics == {"agreement": (1.0, 2.0)}

@@ -41,7 +41,7 @@ def test_the_loss_is_the_sum_of_its_definition(
     batch = _random_batch()
     assert batch.rewards is not None
     assert batch.written_log_probs is not None
-    expected, num_tokens = 0.0, 0
+    expected, num_tokens, size = 0.0, 0, 0.0
     for source in range(2):
         rewards = batch.rewards[source].tolist()
         mean = sum(rewards) / 3
@@ -50,6 +50,7 @@ def test_the_loss_is_the_sum_of_its_definition(
             advantage = (rewards[row] - mean) / (spread if divide_by_spread else 1.0)
             length = int(batch.mask[source, row].sum())
             num_tokens += length
+            size += length * abs(advantage)
             for place in range(length):
                 now = float(batch.log_probs[source, row, place])
                 ratio = math.exp(now - float(batch.written_log_probs[source, row, place]))
@@ -59,6 +60,7 @@ def test_the_loss_is_the_sum_of_its_definition(
     loss, weight = objective(batch), objective.weigh(batch.mask, batch.rewards)
     assert float(loss.sum) == pytest.approx(expected, rel=1e-12)
     assert weight == (num_tokens if length_average == "token" else 6)
+    assert loss.diagnostics["advantage_size"] == (pytest.approx(size, rel=1e-12), num_tokens)
     assert 0 < loss.diagnostics["clipped_share"][0] < loss.diagnostics["clipped_share"][1]
 
 

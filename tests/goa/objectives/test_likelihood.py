@@ -21,6 +21,8 @@ def test_it_agrees_with_torchs_cross_entropy(policy: Policy, smoothing: float) -
     )
     objective = Likelihood(LikelihoodSettings(kind="likelihood", label_smoothing=smoothing))
     loss = objective(batch)
+    nll = -float(scores.log_probs.detach().sum())
+    assert loss.diagnostics == {"nll": (pytest.approx(nll), float(targets.mask.sum()))}
     logits = policy.model(
         input_ids=sources.ids,
         attention_mask=sources.mask.long(),

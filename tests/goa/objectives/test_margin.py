@@ -58,3 +58,23 @@ def test_scores_are_means_or_sums_over_tokens(length_average: bool, expected: fl
     # Means: 0.25 + 1 - 2 < 0. Sums: 0.25 + 3 - 2 = 1.25.
     loss = Margin(MarginSettings(kind="margin", length_average=length_average))(batch)
     assert float(loss.sum) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("against", "expected"), [("all", 1.25), ("likeliest", 0.75)])
+def test_of_several_sources_each_has_a_best_and_a_likeliest_candidate(
+    against: str, expected: float
+) -> None:
+    log_probs = torch.tensor([[-1.0, -1.5, -2.0], [-2.0, -2.25, -2.5], [-1.0, -5.0, -5.0]])
+    batch = Batch(
+        mask=torch.ones(3, 3, 1, dtype=torch.bool),
+        log_probs=log_probs.unsqueeze(-1),
+        mean_log_probs=log_probs.unsqueeze(-1),
+        distinct_mask=torch.ones(3, 3, dtype=torch.bool),
+        rewards=torch.tensor([[0.5, 0.5, 0.5], [0.25, 0.25, 0.5], [0.75, 0.25, 0.25]]),
+    )
+    # r* - r - s* + s: 0, -0.5, -1; 0.25 + 0.5, 0.25 + 0.25, 0; 0, 0.5 - 4, 0.5 - 4.
+    objective = Margin(MarginSettings(kind="margin", against=against))  # type: ignore[arg-type]
+    loss = objective(batch)
+    assert float(loss.sum) == expected
+    assert loss.diagnostics == {"violated_share": (1.0, 3.0)}
+    assert objective.weigh(batch.mask, batch.rewards) == 3.0

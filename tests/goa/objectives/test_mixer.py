@@ -69,3 +69,13 @@ def test_only_what_was_drawn_has_an_importance_ratio(world: World) -> None:
 def test_a_share_over_one_is_refused() -> None:
     with pytest.raises(ValidationError, match="between 0 and 1"):
         MixerSettings(kind="mixer", prefix=RampSettings(start=1.2, end=0.0, rounds=3))
+
+
+def test_it_asks_for_a_prefix_and_for_what_its_baseline_looks_at() -> None:
+    objective = Mixer(MixerSettings(kind="mixer", baseline="critic"))
+    assert objective.needs == {"draws", "critic", "prefix"}
+
+
+def test_a_prefix_may_be_the_whole_reference() -> None:
+    ramp = RampSettings(start=1.0, end=0.5, rounds=3)
+    assert MixerSettings(kind="mixer", prefix=ramp).prefix == ramp

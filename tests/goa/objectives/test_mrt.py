@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from goa.objectives.contract import Batch
 from goa.objectives.mrt import Mrt, MrtSettings
 from tests.goa.objectives.conftest import World
 
@@ -31,3 +32,20 @@ def test_a_candidate_drawn_twice_counts_once(world: World) -> None:
     once = objective(world.batch(log_probs, [3, 8]))
     twice = objective(world.batch(log_probs, [3, 8, 3, 3]))
     assert float(twice.sum) == pytest.approx(float(once.sum), rel=1e-12)
+
+
+def test_how_much_the_likeliest_has_is_told_source_by_source() -> None:
+    log_probs = torch.tensor([[0.75, 0.25], [0.5, 0.5], [0.1, 0.9]]).log().unsqueeze(-1)
+    batch = Batch(
+        mask=torch.ones(3, 2, 1, dtype=torch.bool),
+        log_probs=log_probs,
+        mean_log_probs=log_probs,
+        distinct_mask=torch.tensor([[True, True], [True, False], [True, True]]),
+        rewards=torch.tensor([[1.0, 0.0], [0.5, 0.0], [0.0, 0.5]]),
+    )
+    objective = Mrt(MrtSettings(kind="mrt", alpha=1.0))
+    loss = objective(batch)
+    assert float(loss.sum) == pytest.approx(0.25 + 0.5 + (0.1 + 0.45), rel=1e-6)
+    share = pytest.approx(0.75 + 1.0 + 0.9, rel=1e-6)
+    assert loss.diagnostics == {"likeliest_share": (share, 3.0)}
+    assert objective.weigh(batch.mask, batch.rewards) == 3.0

@@ -80,6 +80,8 @@ def test_what_the_critic_says_off_the_mask_changes_nothing(world: World) -> None
     ]
     assert losses[0].sum.item() == losses[1].sum.item() != 0.0
     assert losses[0].diagnostics == losses[1].diagnostics
+    size = abs(float(world.rewards[short]) - 0.5)
+    assert losses[0].diagnostics["advantage_size"] == (pytest.approx(size, rel=1e-12), 1.0)
 
 
 def test_a_token_that_has_moved_out_of_bounds_counts_no_further(world: World) -> None:

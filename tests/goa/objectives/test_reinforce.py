@@ -91,6 +91,23 @@ def test_candidates_of_another_policy_are_weighted_by_the_ratio(world: World) ->
     assert torch.allclose(-world.gradient(total), exact, rtol=1e-9, atol=1e-12)
 
 
+def test_each_candidate_has_the_ratio_of_its_own_log_probs() -> None:
+    written = torch.tensor([[[-1.0, -2.0], [-3.0, -1.0]]], dtype=torch.float64)
+    ratios = torch.tensor([[2.0, 0.25]], dtype=torch.float64)
+    now = written + ratios.log().unsqueeze(-1) / 2
+    batch = Batch(
+        mask=torch.ones(1, 2, 2, dtype=torch.bool),
+        log_probs=now,
+        mean_log_probs=now,
+        written_log_probs=written,
+        rewards=torch.tensor([[0.5, 1.0]], dtype=torch.float64),
+    )
+    loss = Reinforce(ReinforceSettings(kind="reinforce", baseline="none"))(batch)
+    expected = -(2.0 * 0.5 * now[0, 0].sum() + 0.25 * 1.0 * now[0, 1].sum())
+    assert float(loss.sum) == pytest.approx(float(expected), rel=1e-12)
+    assert loss.diagnostics["importance_ratio"] == (pytest.approx(2.25), 2.0)
+
+
 def test_the_ratio_is_bounded(world: World) -> None:
     objective = Reinforce(ReinforceSettings(kind="reinforce", max_importance_ratio=2.0))
     log_probs = world.log_probs()
@@ -120,3 +137,30 @@ def test_leave_one_out_needs_a_second_candidate(world: World) -> None:
     objective = Reinforce(ReinforceSettings(kind="reinforce"))
     with pytest.raises(ValueError, match="at least 2 candidates"):
         objective(world.batch(world.log_probs(), [1]))
+
+
+def test_a_hand_worked_loss_of_candidates_of_unequal_length() -> None:
+    mask = torch.arange(3) < torch.tensor([[3, 1], [1, 2]]).unsqueeze(-1)
+    log_probs = torch.tensor([[[-1.0] * 3, [-4.0] * 3], [[-2.0] * 3, [-3.0] * 3]])
+    log_probs = log_probs.masked_fill(~mask, 0.0)
+    batch = Batch(
+        mask=mask,
+        log_probs=log_probs,
+        mean_log_probs=log_probs,
+        rewards=torch.tensor([[0.75, 0.25], [0.0, 0.25]]),
+    )
+    objective = Reinforce(ReinforceSettings(kind="reinforce"))
+    loss = objective(batch)
+    # Less the other's reward: 0.5, -0.5; -0.25, 0.25.
+    assert float(loss.sum) == 0.5 * 3 - 0.5 * 4 - 0.25 * 2 + 0.25 * 6
+    assert loss.diagnostics == {
+        "advantage_size": (0.5 * 3 + 0.5 + 0.25 + 0.25 * 2, 7.0),
+        "importance_ratio": (4.0, 4.0),
+    }
+    assert objective.weigh(batch.mask, batch.rewards) == 4.0
+
+
+@pytest.mark.parametrize("baseline", BASELINES)
+def test_it_asks_for_what_its_baseline_looks_at(baseline: str) -> None:
+    objective = Reinforce(ReinforceSettings(kind="reinforce", baseline=baseline))  # type: ignore[arg-type]
+    assert objective.needs == {"draws"} | ({baseline} & {"greedy", "critic"})
