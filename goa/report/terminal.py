@@ -1,5 +1,7 @@
 """The comparison at the end of a run, in a terminal."""
 
+from collections.abc import Iterator
+
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
@@ -47,6 +49,17 @@ def bar_line(comparison: Comparison) -> Text | None:
     if bar is None or bar.any_time is None or bar.sentence in comparison.verdict.sentence:
         return None
     return Text(bar.sentence)
+
+
+def alarm_lines(comparison: Comparison) -> Iterator[Text]:
+    """Name the guards that fell while the reward rose, a line each."""
+    for alarm in comparison.alarms:
+        yield Text(
+            f"⚑ {alarm.guard} fell while the reward rose, in {alarm.policy} from update "
+            f"{alarm.began:,} on: {say_score(alarm.guard_before)} to "
+            f"{say_score(alarm.guard_after)}; kept: the policy of update {alarm.chosen:,}",
+            style="red",
+        )
 
 
 def _cell(cell: Cell) -> Text:

@@ -210,7 +210,7 @@ def _show_results(publish: bool) -> None:
     from rich.console import Console
 
     from goa.report.comparison import load_comparison
-    from goa.report.terminal import bar_line, comparison_table, verdict_line
+    from goa.report.terminal import alarm_lines, bar_line, comparison_table, verdict_line
     from pipelines.publish import project_store
 
     console = Console()
@@ -220,6 +220,8 @@ def _show_results(publish: bool) -> None:
         console.print(verdict_line(comparison))
         if bar := bar_line(comparison):
             console.print(bar)
+        for line in alarm_lines(comparison):
+            console.print(line)
         typer.echo(f"report: {REPORT}, or goa report --open")
     typer.echo("curves: dvc plots show")
     if publish:

@@ -1,11 +1,13 @@
 """The comparison in a terminal."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from rich.console import Console
 
 from goa.report.comparison import Comparison
-from goa.report.terminal import bar_line, comparison_table, verdict_line
+from goa.report.terminal import alarm_lines, bar_line, comparison_table, verdict_line
+from tests.comparisons import make_alarm
 
 MakeComparison = Callable[..., Comparison]
 
@@ -52,3 +54,14 @@ def test_the_bar_is_told_once(make_comparison: MakeComparison) -> None:
 
 def test_without_arms_there_is_no_bar_to_tell_of(make_comparison: MakeComparison) -> None:
     assert bar_line(make_comparison(mle=0.5)) is None
+
+
+def test_a_guard_that_fell_is_told(make_comparison: MakeComparison) -> None:
+    quiet = make_comparison(mle=0.5, rouge=0.7)
+    (line,) = alarm_lines(replace(quiet, alarms=(make_alarm(began=2000),)))
+
+    assert list(alarm_lines(quiet)) == []
+    assert str(line) == (
+        "⚑ chrf fell while the reward rose, in rule-1 from update 2,000 on: 50.00 to 40.00; "
+        "kept: the policy of update 10"
+    )
