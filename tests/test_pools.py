@@ -106,5 +106,6 @@ def test_all_pods_need_of_a_node_with_gpus_is_asked_for() -> None:
     assert [toleration["key"] for toleration in pod()["tolerations"]] == ["nvidia.com/gpu"]
 
 
+@pytest.mark.long
 def test_a_real_server_and_the_workers_own_code_take_the_pools() -> None:
     run_apart("tests/pipelines/pools_on_a_server.py", 13)

@@ -24,7 +24,7 @@ from tests.postgresql import Server
 from tests.services import HOST, answering, free_port
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
 def prefect_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Name an empty database of each kind, as Prefect's server does."""
     if request.param == "sqlite":
