@@ -59,9 +59,9 @@ def render_html(materials: ReportMaterials) -> str:
         recipe=materials.recipe,
         script=script,
         script_digest=_digest(script),
-        tested_together=say_families(comparison),
         styles=arm_styles(comparison),
         style_sheet=_resource("report.css"),
+        tested_together=say_families(comparison),
         times=draw(chart) if bar and (chart := time_chart(comparison, bar)) else None,
     )
 
