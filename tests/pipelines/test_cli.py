@@ -193,9 +193,10 @@ def test_the_comparison_is_shown_where_there_is_one(fakes, tmp_path, monkeypatch
     monkeypatch.setattr("goa.report.terminal.comparison_table", lambda _: "the table")
     monkeypatch.setattr("goa.report.terminal.verdict_line", lambda _: "the verdict")
     monkeypatch.setattr("goa.report.terminal.bar_line", lambda _: "the bar")
+    monkeypatch.setattr("goa.report.terminal.alarm_lines", lambda _: iter(["an alarm", "another"]))
     lines = goa("run").stdout.splitlines()
-    assert lines[1:4] == ["the table", "the verdict", "the bar"]
-    assert "report.html" in lines[4]
+    assert lines[1:6] == ["the table", "the verdict", "the bar", "an alarm", "another"]
+    assert "report.html" in lines[6]
     assert "mlflow ui --backend-store-uri sqlite:///" in lines[-1]
 
 
