@@ -10,7 +10,8 @@ from pydantic import BaseModel
 from goa.errors import PipelineError
 from goa.evaluators.python import PythonSettings, find_source
 from pipelines.arms import training_stage
-from pipelines.graph import PROJECT_FILE, StageDefinition, stage_definitions
+from pipelines.graph import PROJECT_FILE, stage_definitions
+from pipelines.stage_graph import StageDefinition
 
 if TYPE_CHECKING:
     from goa.config import Params

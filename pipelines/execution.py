@@ -15,9 +15,10 @@ from goa.errors import PipelineError
 from pipelines.damage import describe_damage
 from pipelines.devices import Lease, lease
 from pipelines.fingerprint import fingerprint
-from pipelines.graph import StageDefinition, stage_definition
+from pipelines.graph import stage_definition
 from pipelines.launch import num_processes
 from pipelines.processes import last_lines, run_python
+from pipelines.stage_graph import StageDefinition
 
 ADVICE = {
     rb"exited with (-9|137)\b": "it was killed, by somebody or because memory ran out (`dmesg` "

@@ -11,7 +11,7 @@ from prefect.deployments import run_deployment
 from prefect.states import Cancelling
 
 from goa.errors import PipelineError
-from pipelines.graph import StageGraph
+from pipelines.stage_graph import StageGraph
 
 ATTEMPTS = 3
 """How often a branch is given to the pool whose machine went away."""

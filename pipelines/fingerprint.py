@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from goa.errors import PipelineError
-from pipelines.graph import StageDefinition
+from pipelines.stage_graph import StageDefinition
 
 
 def fingerprint(stage: StageDefinition, root: Path = Path()) -> str:

@@ -8,8 +8,9 @@ from pathlib import Path
 from goa.errors import PipelineError
 from pipelines.devices import visible_gpus
 from pipelines.execution import StageState, Workplace, run_stage
-from pipelines.graph import StageGraph, read_graph, stale_stages
+from pipelines.graph import read_graph, stale_stages
 from pipelines.locks import only_run
+from pipelines.stage_graph import StageGraph
 
 LOST = {StageState.FAILED, StageState.SKIPPED}
 

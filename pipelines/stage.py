@@ -18,8 +18,9 @@ from goa.tracking.meter import Meter
 from goa.tracking.progress import Progress
 from goa.tracking.spool import Spool
 from pipelines.fingerprint import fingerprint_of, made_of
-from pipelines.graph import StageDefinition, stage_definition
+from pipelines.graph import stage_definition
 from pipelines.launch import launch_if_told, leave, rank, team_size
+from pipelines.stage_graph import StageDefinition
 from pipelines.stopping import Stopped, StopRequest
 
 PARAMS = Path("params.yaml")

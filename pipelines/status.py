@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pipelines.graph import StageGraph
+from pipelines.stage_graph import StageGraph
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,8 @@ from prefect.client.schemas.objects import State, StateType
 from goa.errors import PipelineError
 from pipelines import fan_out
 from pipelines.fan_out import branches, run_elsewhere
-from pipelines.graph import StageDefinition, StageGraph, read_graph
+from pipelines.graph import read_graph
+from pipelines.stage_graph import StageDefinition, StageGraph
 
 ROOT = Path(__file__).parents[2]
 

@@ -16,9 +16,9 @@ from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from goa.errors import PipelineError
 from pipelines import flows, schedule
 from pipelines.execution import StageState
-from pipelines.graph import StageDefinition
 from pipelines.runner import RunOutcome
 from pipelines.serve import QUIET
+from pipelines.stage_graph import StageDefinition
 from tests.apart import run_apart
 from tests.postgresql import Server
 from tests.services import HOST, answering, free_port

@@ -55,7 +55,7 @@ def test_its_dependencies_cover_every_goa_file_it_imports(
     module = module_of(name)
     needed = imports.find_upstream_modules(module) | {module}
     # Of the application, its own module and what shares its work; not how stages are run.
-    parts = ("", ".stage", ".graph", ".fingerprint", ".launch", ".stopping")
+    parts = ("", ".stage", ".graph", ".stage_graph", ".fingerprint", ".launch", ".stopping")
     plumbing = {f"pipelines{part}" for part in parts}
     missing = [
         str(file_of(found))

@@ -1,6 +1,6 @@
 """Which stages are up to date."""
 
-from pipelines.graph import StageDefinition, StageGraph
+from pipelines.stage_graph import StageDefinition, StageGraph
 from pipelines.status import StageStatus, all_statuses
 
 
