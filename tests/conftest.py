@@ -126,13 +126,22 @@ def mlflow_in_postgresql(postgresql: Server) -> str:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
+def store_kind(request: pytest.FixtureRequest) -> str:
+    """Name the databases that a store is tried on."""
+    return str(request.param)
+
+
+@pytest.fixture
 def any_store(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store_kind: str,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Store:
     """Give a store of each kind with an experiment of the test's own; a project may share it."""
     # All tests share one PostgreSQL database: a copy has a thousand files.
     experiment = f"test-{uuid.uuid4().hex[:12]}"
-    if request.param == "sqlite":
+    if store_kind == "sqlite":
         shutil.copy(request.getfixturevalue("migrated_database"), tmp_path / "mlflow.db")
     else:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", request.getfixturevalue("mlflow_in_postgresql"))

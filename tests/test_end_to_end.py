@@ -48,18 +48,22 @@ TINY: dict[str, Any] = {
             "beam": {"kind": "beam", "num_beams": 2, "max_tokens": 12},
         }
     },
-    "controls": {"arms": ["likelihood", "constant", "shuffled"]},
+    "evaluators": {"rougeL": None},  # two arms are enough
+    "controls": {"arms": ["constant"]},
     "compare": {"resamples": 50, "num_examples": 3},
 }
-POLICIES = ["bleu-17", "rougeL-17", "rule-17"]
-ARMS = ["bleu", "rougeL", "rule", "bleu-likelihood", "bleu-constant", "bleu-shuffled"]
-CONTROLS = ["bleu-likelihood-17", "bleu-constant-17", "bleu-shuffled-17"]
+POLICIES = ["bleu-17", "rule-17"]
+ARMS = ["bleu", "rule", "bleu-constant"]
+CONTROLS = ["bleu-constant-17"]
 
 
 def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Change some keys of nested mappings; a mapping of strategies is replaced whole."""
+    """Change some keys of nested mappings; strategies are replaced whole, None takes a key out."""
     merged = dict(base)
     for key, value in changes.items():
+        if value is None:
+            del merged[key]
+            continue
         inner = isinstance(value, dict) and key != "strategies" and isinstance(base.get(key), dict)
         merged[key] = merge(base[key], value) if inner else value
     return merged

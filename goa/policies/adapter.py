@@ -1,15 +1,17 @@
 """Adapters: a few trained weights beside a model that stays as it is."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 from safetensors import SafetensorError
 
 from goa.errors import PolicyError, first_line
-from goa.policies.policy import Policy
 from goa.randomness import torch_draws
 from goa.settings import Settings
+
+if TYPE_CHECKING:
+    from goa.policies.policy import Policy
 
 ADAPTER_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
@@ -31,7 +33,7 @@ class AdapterSettings(Settings):
     needs the pretrained policy beside it, and is not logged as a model of its own in MLflow."""
 
 
-def add_adapter(policy: Policy, settings: AdapterSettings, seed: int) -> None:
+def add_adapter(policy: "Policy", settings: AdapterSettings, seed: int) -> None:
     """Put an adapter into a policy, which changes nothing as yet; from now on only it is trained.
 
     Raises:
@@ -51,7 +53,7 @@ def add_adapter(policy: Policy, settings: AdapterSettings, seed: int) -> None:
     policy.model.eval()
 
 
-def merge_adapter(policy: Policy) -> None:
+def merge_adapter(policy: "Policy") -> None:
     """Add the adapter's change to the model's own weights; then there is no adapter any more."""
     if policy.adapter is not None:
         policy.adapter.merge_and_unload()

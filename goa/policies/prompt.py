@@ -1,10 +1,14 @@
 """Prompts: what a decoder-only policy reads before it writes."""
 
+from typing import TYPE_CHECKING
+
 from pydantic import Field, field_validator
-from transformers import PreTrainedTokenizerBase
 
 from goa.errors import PolicyError
 from goa.settings import Settings
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 PLACE = "{source}"
 
@@ -26,7 +30,7 @@ class PromptSettings(Settings):
             raise ValueError(f"a template without {PLACE} says the same whatever the source")
         return template
 
-    def fill(self, source: str, tokenizer: PreTrainedTokenizerBase) -> str:
+    def fill(self, source: str, tokenizer: "PreTrainedTokenizerBase") -> str:
         """Make the prompt's text.
 
         Raises:

@@ -7,8 +7,8 @@ from goa.objectives.head import Head
 from goa.objectives.likelihood import Likelihood, LikelihoodSettings
 from goa.objectives.table import build_objective
 from goa.policies.policy import Policy
-from goa.trainer.evolution import EvolutionSettings
 from goa.trainer.finetuning import FinetuneSettings
+from goa.trainer.settings import EvolutionSettings
 from goa.trainer.update import Aim
 
 

@@ -2,10 +2,8 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from goa.objectives.head import Head
@@ -14,22 +12,10 @@ from goa.records import Example
 from goa.rollouts.controls import shuffled
 from goa.rollouts.rollout import Rollout
 from goa.rollouts.rounds import CandidateRounds
-from goa.settings import Settings
 from goa.trainer.diagnostics import Counts, Lesson, count_over, counted, said_of
 from goa.trainer.optimiser import Optimiser
+from goa.trainer.settings import EvolutionSettings
 from goa.trainer.update import NotFiniteError, Updater
-
-
-class EvolutionSettings(Settings):
-    """Perturb all trained weights at once, and go where the reward was higher."""
-
-    kind: Literal["evolution"]
-    num_pairs: int = Field(8, ge=1, le=100_000)
-    """Perturbations a round, each tried in both directions."""
-    sigma: float = Field(0.01, gt=0.0)
-    """Standard deviation of a perturbation, in units of the weights."""
-    ranked: bool = True
-    """Learn from the ranks of rewards, not from their sizes."""
 
 
 class Evolution:

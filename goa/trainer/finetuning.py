@@ -22,13 +22,13 @@ from goa.policies.adapter import AdapterSettings
 from goa.rollouts.curriculum import CurriculumSettings
 from goa.settings import Settings
 from goa.trainer.collapse import CollapseSettings
-from goa.trainer.evolution import EvolutionSettings
 from goa.trainer.misfits import misfit
-from goa.trainer.perturbation import PerturbationSettings
 from goa.trainer.settings import (
     DivergenceSettings,
+    EvolutionSettings,
     GuardingSettings,
     OptimiserSettings,
+    PerturbationSettings,
     ValidationSettings,
 )
 

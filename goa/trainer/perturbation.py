@@ -3,25 +3,12 @@
 from collections.abc import Callable
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from goa.policies.policy import Policy
 from goa.policies.tokens import Tokens
 from goa.randomness import generator
-from goa.settings import Settings
-
-
-class PerturbationSettings(Settings):
-    """Steps along the sign of the loss's gradient, taken by the embeddings of sources' tokens.
-
-    Goodfellow et al. (2015, section 4); of embeddings, Miyato et al. (2017).
-    """
-
-    share: float = Field(0.5, gt=0.0, le=1.0)
-    """Share of the sources of a step that are perturbed."""
-    size: float = Field(0.05, gt=0.0)
-    """Of each coordinate's change, as a share of the root mean square of the token's embedding."""
+from goa.trainer.settings import PerturbationSettings
 
 
 class Perturbation:

@@ -20,10 +20,11 @@ from goa.rollouts.rounds import CandidateRounds, RoundPlan
 from goa.trainer.aims import finetuning_aims
 from goa.trainer.anchor import Anchor
 from goa.trainer.contract import Learner, Phase
-from goa.trainer.evolution import Evolution, EvolutionSettings
+from goa.trainer.evolution import Evolution
 from goa.trainer.finetuning import FinetuneSettings, ResolvedPhase
 from goa.trainer.perturbation import Perturbation
 from goa.trainer.reward_validation import Look, RewardValidation
+from goa.trainer.settings import EvolutionSettings
 from goa.trainer.team import Team
 from goa.trainer.update import Aim, RolloutLearner, UpdatePlan, Updater
 

@@ -92,3 +92,27 @@ class PretrainSettings(Settings):
                 f"pretrain.sources_per_update is {self.sources_per_update}: too few for {size} "
                 f"processes; make it {2 * size} or more, or lower compute.processes.pretrain"
             )
+
+
+class EvolutionSettings(Settings):
+    """Perturb all trained weights at once, and go where the reward was higher."""
+
+    kind: Literal["evolution"]
+    num_pairs: int = Field(8, ge=1, le=100_000)
+    """Perturbations a round, each tried in both directions."""
+    sigma: float = Field(0.01, gt=0.0)
+    """Standard deviation of a perturbation, in units of the weights."""
+    ranked: bool = True
+    """Learn from the ranks of rewards, not from their sizes."""
+
+
+class PerturbationSettings(Settings):
+    """Steps along the sign of the loss's gradient, taken by the embeddings of sources' tokens.
+
+    Goodfellow et al. (2015, section 4); of embeddings, Miyato et al. (2017).
+    """
+
+    share: float = Field(0.5, gt=0.0, le=1.0)
+    """Share of the sources of a step that are perturbed."""
+    size: float = Field(0.05, gt=0.0)
+    """Of each coordinate's change, as a share of the root mean square of the token's embedding."""

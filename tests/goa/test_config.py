@@ -1,6 +1,8 @@
 """A whole file of parameters."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +127,9 @@ def test_the_largest_models_that_are_trained_are_taken(content: dict[str, Any]) 
     sizes = {"vocab_size": 128_256, "d_model": 16_384, "num_layers": 126, "num_heads": 128}
     content["policy"] = SCRATCH | sizes | {"d_ff": 53_248, "max_positions": 131_072}
     assert validate(Params, content, "params.yaml").policy.kind == "scratch"
+
+
+def test_reading_parameters_does_not_import_what_only_models_need() -> None:
+    """Transformers take seconds, which whoever types `goa check` would wait for."""
+    code = "import sys, goa.config; sys.exit('transformers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

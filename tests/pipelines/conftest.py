@@ -87,6 +87,12 @@ def _quiet_dvc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
+def store_kind(request: pytest.FixtureRequest) -> str:
+    """Name the databases again: what a database does differently, tests of goa.tracking see."""
+    return str(request.param)
+
+
 @pytest.fixture(autouse=True)
 def _own_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keep the locks of this test's GPUs apart from the host's, which tests beside it may hold."""

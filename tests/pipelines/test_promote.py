@@ -364,6 +364,7 @@ def test_two_promotions_at_once_end_as_if_one_had_been_first(project: Promotable
         assert found["first-17"].tags["goa.compared_with"] == f"version {second}"
 
 
+@pytest.mark.long
 def test_two_promotions_of_one_policy_at_once_make_one_version(project: Promotable) -> None:
     put_forward("mle")
     codes = _promote_at_once(project, "first", "first")

@@ -256,7 +256,13 @@ def test_no_samples_have_no_scores_and_statistics_of_full_width(kind: str, sampl
 
 
 @every_kind
-@pytest.mark.parametrize("text", LONG.values(), ids=LONG)
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(text, id=name, marks=[] if name in ("lines", "emoji") else pytest.mark.long)
+        for name, text in LONG.items()
+    ],
+)
 def test_a_hundred_thousand_characters_are_scored(kind: str, text: str, make_sample) -> None:
     values = checked_score(
         build(kind), [make_sample(text, "a good man rides"), make_sample(text, f"good {text}")]

@@ -18,9 +18,9 @@ from goa.records import Example, Sample, Scores
 from goa.rollouts.candidates import CandidateWriter, RolloutNeeds
 from goa.rollouts.rounds import CandidateRounds, RoundPlan
 from goa.trainer.anchor import Anchor
-from goa.trainer.evolution import Evolution, EvolutionSettings, _ranks
+from goa.trainer.evolution import Evolution, _ranks
 from goa.trainer.optimiser import Optimiser
-from goa.trainer.settings import DivergenceSettings, OptimiserSettings
+from goa.trainer.settings import DivergenceSettings, EvolutionSettings, OptimiserSettings
 from goa.trainer.update import UpdatePlan, Updater
 from tests.conftest import SENTENCES, write_corpus
 

@@ -12,8 +12,8 @@ from goa.policies.tokens import Tokens
 from goa.rollouts.rollout import Rollout
 from goa.trainer.anchor import Anchor
 from goa.trainer.optimiser import Optimiser
-from goa.trainer.perturbation import Perturbation, PerturbationSettings
-from goa.trainer.settings import DivergenceSettings, OptimiserSettings
+from goa.trainer.perturbation import Perturbation
+from goa.trainer.settings import DivergenceSettings, OptimiserSettings, PerturbationSettings
 from goa.trainer.update import Aim, UpdatePlan, Updater
 from tests.goa.trainer.conftest import candidates, references
 

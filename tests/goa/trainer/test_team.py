@@ -75,7 +75,7 @@ ALIKE = [what for what in FINETUNING if what not in ("ppo", *BY_SHARE)]
 
 @pytest.mark.parametrize(
     "what",
-    ["likelihood", "ppo", *(pytest.param(what, marks=pytest.mark.long) for what in ALIKE)],
+    ["ppo", *(pytest.param(what, marks=pytest.mark.long) for what in ("likelihood", *ALIKE))],
 )
 def test_one_and_two_processes_end_alike(what: str, tmp_path: Path) -> None:
     (alone,) = train(1, what, tmp_path)
