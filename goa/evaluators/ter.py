@@ -58,6 +58,8 @@ class Ter(Evaluator):
         self.signature = sacrebleu_signature("1-TER", self._metric, max_words=settings.max_words)
         self._max_words = settings.max_words
         self._prepare = lru_cache(maxsize=CACHED_TEXTS)(self._prepare_references)
+        # An evaluation asks twice, for score and statistics, and ways of decoding write the same.
+        self._edits = lru_cache(maxsize=CACHED_TEXTS)(self._count_edits)
 
     def score(self, samples: Sequence[Sample]) -> Scores:
         """Score each sample by itself."""
@@ -77,9 +79,12 @@ class Ter(Evaluator):
         return 1 - min(1.0, percent / 100)
 
     def _count(self, sample: Sample) -> list[float]:
-        candidate = self._preprocess(sample.candidate)
-        prepared = self._prepare(sample.example.references)
-        return list(self._metric._compute_segment_statistics(candidate, prepared))
+        return list(self._edits(sample.candidate, sample.example.references))
+
+    def _count_edits(self, candidate: str, references: tuple[str, ...]) -> tuple[float, ...]:
+        prepared = self._prepare(references)
+        found = self._metric._compute_segment_statistics(self._preprocess(candidate), prepared)
+        return tuple(found)
 
     def _preprocess(self, text: str) -> str:
         return " ".join(self._metric._preprocess_segment(text).split()[: self._max_words])

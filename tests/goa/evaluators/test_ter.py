@@ -82,3 +82,21 @@ def test_the_signature_is_sacrebleus_and_names_the_limit() -> None:
         "1-TER|nrefs:var|case:lc|tok:tercom|norm:no|punct:yes|asian:no"
         f"|version:{sacrebleu.__version__}|max_words:200"
     )
+
+
+def test_the_edits_of_a_text_are_searched_for_once(samples, monkeypatch) -> None:
+    ter = Ter("ter", TerSettings())
+    searched: list[str] = []
+    search = ter._metric._compute_segment_statistics
+
+    def counted(candidate: str, prepared: dict[str, object]) -> list[float]:
+        searched.append(candidate)
+        return list(search(candidate, prepared))
+
+    monkeypatch.setattr(ter._metric, "_compute_segment_statistics", counted)
+    first = ter.score(samples), ter.statistics(samples)
+    assert len(searched) == len({(s.candidate, s.example.references) for s in samples})
+    second = ter.score(samples), ter.statistics(samples)
+    assert len(searched) <= len(samples)
+    assert first[0] == second[0]
+    np.testing.assert_array_equal(first[1], second[1])
