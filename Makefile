@@ -10,7 +10,10 @@ POLICY ?= out/policies/mle
 DATA ?= out/data
 # What `make mutants` breaks: make mutants MODULES="goa/objectives/grpo.py goa/evaluators/bleu.py"
 MODULES ?= $(wildcard goa/objectives/[a-z]*.py)
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock
+# pip would compile all of torch and MLflow, for minutes; what is used is compiled when it is first
+# imported, and kept, for which this must not be set.
+unexport PYTHONDONTWRITEBYTECODE
+INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c requirements.lock
 
 .PHONY: run serve test test-long fuzz mutants coverage docs bench system check format lock licences audit clean
 
