@@ -25,6 +25,16 @@ from goa.policies.settings import PolicySettings, ScratchPolicySettings
 from goa.policies.tokenizer import load_tokenizer
 
 PROMPT_FILE = "prompt.json"
+_DAMAGED = (
+    OSError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    SafetensorError,
+)
+"""What transformers raise of files that are there, and say something else than they should."""
 
 
 def create_policy(
@@ -90,7 +100,7 @@ def load_policy(
             use_safetensors=True,
             trust_remote_code=False,
         )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except _DAMAGED as error:
         raise PolicyError(
             f"{name}: not a language model with safetensors weights: {first_line(error)}; restore "
             "the folder, or have its stage write it anew (`dvc checkout`, `goa run`)"

@@ -187,3 +187,14 @@ def test_a_file_that_was_cut_short_is_no_policy(policy: Policy, tmp_path: Path, 
         (tmp_path / file).write_bytes(content[:size])
         with pytest.raises(PolicyError, match=str(tmp_path)):
             load_policy(tmp_path, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("content", ["null", "[]", "3", '"a"'])
+@pytest.mark.parametrize("file", ["config.json", "generation_config.json"])
+def test_a_file_that_says_something_else_makes_no_policy(
+    policy: Policy, tmp_path: Path, file: str, content: str
+) -> None:
+    save_policy(policy, tmp_path)
+    (tmp_path / file).write_text(content)
+    with pytest.raises(PolicyError, match=str(tmp_path)):
+        load_policy(tmp_path, CPU)
