@@ -76,7 +76,7 @@ def main() -> None:
         kills: Counter[tuple[str, str]] = Counter()
         rounds = equal = 0
         while rounds == 0 or time.monotonic() - started < 60 * given.minutes:
-            project = Project(Path(folder) / f"round-{rounds}")
+            project = Project(Path(folder) / f"round-{rounds}", sources=expected.folder)
             for stage, pace in paces.items():
                 victim = draws.choice(["stage", "dvc", "goa run"])
                 if project.kill(stage, victim, draws.random() * pace):
@@ -97,14 +97,14 @@ def main() -> None:
 class Project:
     """A copy of the sources with parameters that run in seconds."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, sources: Path = ROOT) -> None:
         self.folder = folder
         for name in ("goa", "pipelines"):
             ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+            shutil.copytree(sources / name, folder / name, ignore=ignored)
         for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
-            shutil.copy(ROOT / name, folder)
-        params = merged(yaml.safe_load((ROOT / "params.yaml").read_text()), PARAMS)
+            shutil.copy(sources / name, folder)
+        params = merged(yaml.safe_load((sources / "params.yaml").read_text()), PARAMS)
         (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
 
     def start(self) -> "subprocess.Popen[bytes]":
