@@ -22,7 +22,7 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 CACHED_TEXTS = 4096
-"""How many references (or examples' references) an evaluator remembers the preparation of."""
+"""Of how many texts an evaluator remembers what was prepared, or counted, for them."""
 
 _ROUNDING = 1e-9
 """How far a value may lie outside [0, 1] and still count as rounding."""

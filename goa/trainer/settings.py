@@ -1,4 +1,4 @@
-"""Settings that every training run has, and those of pretraining."""
+"""Settings that every training run has, those of pretraining, and of parts of fine-tuning."""
 
 from typing import Literal
 
