@@ -103,12 +103,12 @@ def test_whatever_is_typed_is_done_or_refused_in_words(
 @pytest.mark.parametrize(
     ("words", "stdin"),
     [
-        (["check", "--params", ""], b""),
-        (["check", "--params", "binary"], b""),
-        (["check", "--params", "x" * 5000], b""),
         (["check", b"--params", b"\xff\xfe"], b""),
         (["score", "-e", "{kind: [", "-c", "folder"], b"\xff"),
-        (["run", "--slots", "-1"], b""),
+        pytest.param(["check", "--params", ""], b"", marks=pytest.mark.long),
+        pytest.param(["check", "--params", "binary"], b"", marks=pytest.mark.long),
+        pytest.param(["check", "--params", "x" * 5000], b"", marks=pytest.mark.long),
+        pytest.param(["run", "--slots", "-1"], b"", marks=pytest.mark.long),
     ],
 )
 def test_the_program_itself_ends_so_too(

@@ -79,6 +79,7 @@ def test_the_first_version_is_challenger_when_it_does_not(project: Promotable) -
     assert aliases(project) == {"challenger": 1}
 
 
+@pytest.mark.long
 def test_the_pretrained_policy_is_the_first_champion_where_it_is_named(
     project: Promotable,
 ) -> None:
@@ -153,6 +154,7 @@ def test_the_champion_again_registers_nothing_new(project: Promotable) -> None:
     assert [version.number for version in project.registry.versions()] == [1]
 
 
+@pytest.mark.long
 def test_equal_weights_from_another_stage_are_the_same_version(project: Promotable) -> None:
     put_forward("first")
     shutil.rmtree("out/policies/second-17")
@@ -163,6 +165,7 @@ def test_equal_weights_from_another_stage_are_the_same_version(project: Promotab
     assert len(project.registry.versions()) == 1
 
 
+@pytest.mark.long
 def test_the_challenger_again_is_judged_again_as_the_same_version(project: Promotable) -> None:
     put_forward("first")
     put_forward("second")
@@ -192,6 +195,7 @@ def test_the_champion_is_scored_afresh_whatever_its_old_numbers_say(
     assert str(promotion.judgement.metric.rival_score) == honest
 
 
+@pytest.mark.long
 def test_the_candidate_is_scored_afresh_too(project: Promotable) -> None:
     put_forward("first")
     path = Path("out/comparison/comparison.json")
@@ -214,6 +218,7 @@ def test_another_test_set_is_refused_and_the_champion_stays(project: Promotable)
     assert aliases(project) == {"champion": 1, "challenger": 2}
 
 
+@pytest.mark.long
 def test_a_person_may_let_a_new_test_set_decide(project: Promotable) -> None:
     put_forward("second")
     project.write_test_set(references(30))
@@ -239,6 +244,7 @@ def test_a_champion_that_stood_a_new_test_set_is_judged_by_it_from_then_on(
     assert put_forward("second").outcome is Outcome.CHALLENGER
 
 
+@pytest.mark.long
 def test_a_train_split_that_changed_is_no_other_test_set(project: Promotable) -> None:
     put_forward("second")
     Path("out/data/train.note").write_text("more")
@@ -247,6 +253,7 @@ def test_a_train_split_that_changed_is_no_other_test_set(project: Promotable) ->
     assert put_forward("first").outcome is Outcome.PROMOTED
 
 
+@pytest.mark.long
 def test_another_scorer_is_told_and_scores_both(project: Promotable) -> None:
     put_forward("second")
     project.registry.tag(1, {"goa.scorer.rouge1": "an older one"})
@@ -256,6 +263,7 @@ def test_another_scorer_is_told_and_scores_both(project: Promotable) -> None:
     assert "rouge1 scores otherwise than for version 1; both were scored by" in promotion.reason
 
 
+@pytest.mark.long
 def test_without_the_alias_the_pretrained_policy_stands_in_for_the_champion(
     project: Promotable,
 ) -> None:
@@ -266,6 +274,7 @@ def test_without_the_alias_the_pretrained_policy_stands_in_for_the_champion(
     assert champion(project) == 2
 
 
+@pytest.mark.long
 def test_a_champion_that_was_deleted_is_no_champion(project: Promotable) -> None:
     put_forward("second")
     project.registry._client.delete_model_version(project.model, "1")
@@ -330,6 +339,7 @@ def test_who_finds_another_champion_than_the_one_judged_against_judges_again(
     assert champion(project) == 2
 
 
+@pytest.mark.long
 def test_whoever_never_finds_the_same_champion_gives_up(
     project: Promotable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -376,6 +386,7 @@ def test_two_promotions_of_one_policy_at_once_make_one_version(project: Promotab
     ]
 
 
+@pytest.mark.long
 def test_the_best_of_several_has_to_be_better_by_more(project: Promotable) -> None:
     promotion = put_forward()
 
@@ -426,6 +437,7 @@ def test_an_adapter_alone_is_refused(project: Promotable) -> None:
         put_forward("first")
 
 
+@pytest.mark.long
 def test_a_comparison_of_other_policies_does_not_choose(project: Promotable) -> None:
     project.params["evaluators"]["third"] = {"kind": "bleu"}
     project.save_params()

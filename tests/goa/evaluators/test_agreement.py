@@ -111,7 +111,13 @@ CASES: dict[str, tuple[Rewarding, Reference]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("make_samples", [random_samples, real_samples], ids=["random", "real"])
+@pytest.mark.parametrize(
+    "make_samples",
+    [
+        pytest.param(random_samples, id="random"),
+        pytest.param(real_samples, id="real", marks=pytest.mark.long),
+    ],
+)
 @pytest.mark.parametrize(("settings", "reference"), CASES.values(), ids=CASES)
 def test_ten_thousand_strings_agree_with_the_library(
     settings: Rewarding, reference: Reference, make_samples: Callable[[], list[Sample]]

@@ -259,7 +259,7 @@ def test_no_samples_have_no_scores_and_statistics_of_full_width(kind: str, sampl
 @pytest.mark.parametrize(
     "text",
     [
-        pytest.param(text, id=name, marks=[] if name in ("lines", "emoji") else pytest.mark.long)
+        pytest.param(text, id=name, marks=[] if name == "lines" else pytest.mark.long)
         for name, text in LONG.items()
     ],
 )

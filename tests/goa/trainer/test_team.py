@@ -1,10 +1,12 @@
 """Two processes on the same rounds take the steps that one takes."""
 
+import functools
 import json
 import os
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,9 @@ import pytest
 import torch
 
 from tests.goa.trainer.team_member import FINETUNING
+
+# In one process of pytest, where what was trained alone is kept.
+pytestmark = pytest.mark.xdist_group("team")
 
 PROJECT = Path(__file__).parents[3]
 MEMBER = "tests.goa.trainer.team_member"
@@ -68,6 +73,14 @@ def train(size: int, what: str, folder: Path, *flags: str) -> list[dict[str, Any
     return [json.loads(out.read_text()) for out in outs]
 
 
+@functools.cache
+def train_alone(what: str) -> dict[str, Any]:
+    """Train in one process, once for all that are held against it."""
+    with tempfile.TemporaryDirectory() as folder:
+        (alone,) = train(1, what, Path(folder))
+    return alone
+
+
 BY_SHARE = ("perturbation", "resampling")
 """What draws for each process's own share: who is perturbed, who comes for silent sources."""
 ALIKE = [what for what in FINETUNING if what not in ("ppo", *BY_SHARE)]
@@ -78,9 +91,8 @@ ALIKE = [what for what in FINETUNING if what not in ("ppo", *BY_SHARE)]
     ["ppo", *(pytest.param(what, marks=pytest.mark.long) for what in ("likelihood", *ALIKE))],
 )
 def test_one_and_two_processes_end_alike(what: str, tmp_path: Path) -> None:
-    (alone,) = train(1, what, tmp_path)
     first, second = train(2, what, tmp_path)
-    check(alone, first, second)
+    check(train_alone(what), first, second)
 
 
 @pytest.mark.parametrize(
@@ -95,9 +107,8 @@ def test_one_and_two_processes_end_alike(what: str, tmp_path: Path) -> None:
 def test_sharded_weights_end_as_whole_ones_and_go_on_from_a_checkpoint(
     what: str, tmp_path: Path
 ) -> None:
-    (alone,) = train(1, what, tmp_path)
     first, second = train(2, what, tmp_path, "fsdp")
-    check(alone, first, second)
+    check(train_alone(what), first, second)
     assert first["largest_share"] == pytest.approx(0.5, abs=0.01)
     assert first["resumed"] == first["weights"]
 
@@ -105,9 +116,8 @@ def test_sharded_weights_end_as_whole_ones_and_go_on_from_a_checkpoint(
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 @pytest.mark.parametrize("what", ["likelihood", *FINETUNING])
 def test_a_gpu_ends_as_a_cpu(what: str, tmp_path: Path) -> None:
-    (on_cpu,) = train(1, what, tmp_path)
     (on_gpu,) = train(1, what, tmp_path, "cuda")
-    assert on_gpu["weights"] == pytest.approx(on_cpu["weights"], abs=BOUND)
+    assert on_gpu["weights"] == pytest.approx(train_alone(what)["weights"], abs=BOUND)
 
 
 def check(alone: dict[str, Any], first: dict[str, Any], second: dict[str, Any]) -> None:
