@@ -3,9 +3,9 @@
     python benchmarks/faults.py [--minutes 20] [--seed 1]
 
 A project on the built-in corpus is run undisturbed. Then, round by round, it is run again from
-nothing, and once in every stage somebody is killed at a random moment: the stage itself, the DVC
-that started it, or `goa run`. After each kill nothing of the run may live on, and the same command
-goes on. When the last one has come to its end, dvc.lock and every file under out/ and metrics/ must
+nothing, stage by stage, and in every stage somebody is killed at a random moment: by turns the
+stage itself, the DVC that started it, and `goa run`. After each kill nothing of the run may live
+on. Then the whole graph is run to its end, and dvc.lock and every file under out/ and metrics/ must
 be those of the undisturbed run, to the byte, but for what is measured: out/costs, and the
 comparison, whose page shows them. No round begins after so many minutes.
 """
@@ -30,6 +30,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 GOA = [sys.executable, "-m", "pipelines.cli", "run", "--no-publish"]
+VICTIMS = ("stage", "dvc", "goa run")
 MEASURED = ("out/costs", "out/comparison")
 END_SECONDS = 60.0
 """How long processes may take to go when who started them is gone: a grace of ten, and load."""
@@ -77,8 +78,8 @@ def main() -> None:
         rounds = equal = 0
         while rounds == 0 or time.monotonic() - started < 60 * given.minutes:
             project = Project(Path(folder) / f"round-{rounds}", sources=expected.folder)
-            for stage, pace in paces.items():
-                victim = draws.choice(["stage", "dvc", "goa run"])
+            for place, (stage, pace) in enumerate(paces.items()):
+                victim = VICTIMS[(place + rounds) % len(VICTIMS)]
                 if project.kill(stage, victim, draws.random() * pace):
                     kills[stage, victim] += 1
             project.finish()
@@ -107,11 +108,12 @@ class Project:
         params = merged(yaml.safe_load((sources / "params.yaml").read_text()), PARAMS)
         (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
 
-    def start(self) -> "subprocess.Popen[bytes]":
-        """Start `goa run`."""
+    def start(self, *stages: str) -> "subprocess.Popen[bytes]":
+        """Start `goa run`, for some stages or for all."""
         environment = os.environ | {"PYTHONPATH": str(self.folder), "DVC_NO_ANALYTICS": "1"}
         with (self.folder.parent / "run.log").open("wb") as log:
-            return subprocess.Popen(GOA, cwd=self.folder, env=environment, stdout=log, stderr=log)
+            argv = [*GOA, *stages]
+            return subprocess.Popen(argv, cwd=self.folder, env=environment, stdout=log, stderr=log)
 
     def finish(self) -> float:
         """Run to the end; give the seconds."""
@@ -130,7 +132,7 @@ class Project:
 
     def kill(self, stage: str, victim: str, seconds: float) -> bool:
         """Run until a stage has worked for some seconds, and kill; False: it was quicker."""
-        run = self.start()
+        run = self.start(stage)
         while (found := self.process(stage)) is None:
             if run.poll() is not None:
                 return False
@@ -225,10 +227,9 @@ def digests(folder: Path) -> dict[str, str]:
 
 def report(stages: dict[str, float], kills: "Counter[tuple[str, str]]") -> None:
     """Print the kills of each stage."""
-    victims = ["stage", "dvc", "goa run"]
-    print("| killed in | " + " | ".join(victims) + " |\n| --- | --- | --- | --- |")
+    print("| killed in | " + " | ".join(VICTIMS) + " |\n| --- | ---: | ---: | ---: |")
     for stage in stages:
-        print(f"| {stage} | " + " | ".join(str(kills[stage, victim]) for victim in victims) + " |")
+        print(f"| {stage} | " + " | ".join(str(kills[stage, victim]) for victim in VICTIMS) + " |")
 
 
 if __name__ == "__main__":
