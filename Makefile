@@ -13,7 +13,9 @@ MODULES ?= $(wildcard goa/objectives/[a-z]*.py)
 # pip would compile all of torch and MLflow, for minutes; what is used is compiled when it is first
 # imported, and kept, for which this must not be set.
 unexport PYTHONDONTWRITEBYTECODE
-INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c requirements.lock
+# Of an editable installation, which this is meant to be, setuptools warns at length.
+INSTALL := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check \
+  -c requirements.lock
 
 .PHONY: run serve test test-long fuzz mutants coverage docs bench system check format lock licences audit clean
 
