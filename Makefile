@@ -111,7 +111,7 @@ audit:  ## the lock's age, and its packages against known vulnerabilities, of wh
 	@git log -1 --format='requirements.lock is of %cs, %cr' -- requirements.lock
 	$(PYTHON) -m venv .venv-audit
 	.venv-audit/bin/python -m pip install --quiet pip-audit
-	.venv-audit/bin/pip-audit --requirement requirements.lock --no-deps --disable-pip; \
+	.venv-audit/bin/pip-audit --requirement requirements.lock --no-deps --disable-pip --strict; \
 	  found=$$?; rm -rf .venv-audit; exit $$found
 
 clean:  ## everything that runs leave behind, but not the environment
