@@ -1,7 +1,9 @@
 """The data report: what was read, kept and dropped, and how long texts are."""
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import Any
 
 from goa.data.cleaning import REASONS
@@ -98,12 +100,9 @@ def _describe(counts: Mapping[int, int]) -> dict[str, float]:
 
 def _percentile(counts: Mapping[int, int], share: float) -> int:
     """Find the smallest value that at least this share of all values does not exceed."""
-    below, total = 0, sum(counts.values())
-    for value in sorted(counts):
-        below += counts[value]
-        if below >= share * total:
-            return value
-    raise ValueError("a distribution of nothing has no percentiles")
+    values = sorted(counts)
+    below = list(accumulate(counts[value] for value in values))
+    return values[bisect_left(below, share * below[-1])]
 
 
 def _histogram(counts: Mapping[int, int]) -> dict[str, int]:

@@ -174,3 +174,18 @@ def test_the_newest_checkpoint_is_the_latest_update_s_whatever_the_clock_said(
         found = checkpoints.latest()
     assert found is not None
     assert found.step == 2
+
+
+@pytest.mark.parametrize("record", [{"step": "2", "state": {}}, {"step": 2, "state": None}])
+def test_a_record_of_another_form_is_passed_over_though_its_digest_is_right(
+    tmp_path: Path, record: dict[str, object]
+) -> None:
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, TENSORS, {})
+        checkpoints.save(2, TENSORS, {})
+        folder, text = tmp_path / f"{2:09d}", json.dumps(record)
+        digest = module._digest(folder / module.TENSORS, text)
+        (folder / module.STATE).write_text(json.dumps({"sha256": digest, "record": text}))
+        found = checkpoints.latest()
+    assert found is not None
+    assert found.step == 1

@@ -81,3 +81,16 @@ def test_a_file_that_is_damaged_inside_is_refused_and_not_a_crash(tmp_path: Path
     path.write_bytes(damaged)
     with pytest.raises(DataError, match=r"train\.arrow: no Arrow file: .*UTF8"):
         Corpus.open(path)[0]
+
+
+def test_a_file_with_gaps_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "train.arrow"
+    with CorpusWriter(path) as writer:
+        writer.add(Example(id="1", source="a", references=("b",)))
+    schema = Corpus.open(path)._batches[0].schema
+    path.unlink()
+    batch = pa.record_batch([["1"], [None], [["b"]]], schema=schema)
+    with pa.ipc.new_file(str(path), schema) as writer:
+        writer.write_batch(batch)
+    with pytest.raises(DataError, match=r"train\.arrow: no Arrow file: .*it has gaps"):
+        Corpus.open(path)[0]

@@ -270,3 +270,7 @@ def test_bonferroni_by_hand() -> None:
 
     assert adjusted[:2] == [pytest.approx(0.03), 1.0]
     assert np.isnan(adjusted[2])
+
+
+def test_no_metrics_have_no_scores() -> None:
+    assert Bootstrap(seed=1).scores([], []) == []

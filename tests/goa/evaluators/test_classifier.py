@@ -11,6 +11,7 @@ from goa.errors import EvaluatorError, SettingsError
 from goa.evaluators.classifier import ClassifierSettings
 from goa.evaluators.contract import checked_score
 from goa.settings import validate
+from tests.bomb import plant
 
 ROUNDING = 1e-6
 THREE = [math.log(0.2), math.log(0.3), math.log(0.5)]
@@ -163,6 +164,17 @@ def test_a_model_that_is_nowhere_is_told(make_sample, monkeypatch, tmp_path) -> 
 def test_a_folder_without_safetensors_is_told(make_sample, tmp_path) -> None:
     with pytest.raises(EvaluatorError, match="no safetensors weights in this folder; save"):
         score(tmp_path, [make_sample("a", "b")], label="good")
+
+
+def test_a_pickle_beside_other_weights_is_told_and_not_opened(
+    folder, make_sample, tmp_path
+) -> None:
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "module").mkdir()
+    plant(tmp_path / "module" / "pytorch_model.bin", tmp_path / "opened")
+    with pytest.raises(EvaluatorError, match=r"module/pytorch_model\.bin: a pickle, which goa does"):
+        score(tmp_path, [make_sample("a", "b")], label=0)
+    assert not (tmp_path / "opened").exists()
 
 
 def test_a_model_without_a_classifier_on_top_is_refused(save_bert, make_sample, tmp_path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import httpx2
 import pytest
 
 from goa.errors import EvaluatorError
@@ -226,6 +227,28 @@ def test_a_connection_that_fails_is_tried_again(server) -> None:
     evaluator = HttpSettings(url=url, retries=2, backoff=0.01).build("judge")
     with pytest.raises(EvaluatorError, match=r"judge: .*/score: ConnectError: .*; tries: 3$"):
         checked_score(evaluator, write("ab"))
+
+
+@pytest.mark.parametrize(
+    ("failure", "told", "tries"),
+    [
+        (httpx2.ConnectTimeout("slow"), "no connection within 1 s; tries: 3", 3),
+        (httpx2.DecodingError("not gzip"), "DecodingError: not gzip", 1),
+    ],
+)
+def test_only_what_may_be_over_soon_is_tried_again(
+    server, monkeypatch, failure: Exception, told: str, tries: int
+) -> None:
+    tried: list[object] = []
+
+    def post(*_: object, **__: object) -> None:
+        tried.append(None)
+        raise failure
+
+    monkeypatch.setattr("httpx2.Client.post", post)
+    with pytest.raises(EvaluatorError, match=told):
+        checked_score(ask(server, timeout=1.0, retries=2, backoff=0.01), write("a"))
+    assert len(tried) == tries
 
 
 def test_a_silent_server_is_an_error_that_says_how_long_it_was_waited_for(server) -> None:

@@ -1,6 +1,7 @@
 """Relevance by hand, and by embeddings."""
 
 import math
+import shutil
 import sys
 
 import pytest
@@ -144,6 +145,13 @@ def test_a_model_that_was_not_made_for_embeddings_is_refused(
 ) -> None:
     save_bert(tmp_path)
     with pytest.raises(EvaluatorError, match="no sentence-transformers model"):
+        by_embeddings(tmp_path).score([make_sample("a", "b")])
+
+
+def test_files_that_are_no_model_are_told(encoder, make_sample, tmp_path) -> None:
+    shutil.copytree(encoder, tmp_path, dirs_exist_ok=True)
+    next(tmp_path.rglob("model.safetensors")).write_bytes(b"nothing")
+    with pytest.raises(EvaluatorError, match="cannot be loaded by sentence-transformers: "):
         by_embeddings(tmp_path).score([make_sample("a", "b")])
 
 

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer, _lcs_table
 
 import goa.evaluators.rouge
+from goa.errors import SettingsError
 from goa.evaluators.rouge import Rouge, RougeSettings, cut_lines, longest_common_subsequence
+from goa.settings import validate
 
 EXACT = 1e-9
 VARIANTS = ["rouge1", "rouge2", "rouge3", "rouge9", "rougeL", "rougeLsum"]
@@ -125,3 +127,8 @@ def test_the_signature_names_every_setting_and_the_library() -> None:
         "rouge|variant:rougeL|measure:fmeasure|stemming:yes|tokenizer:rouge|references:max"
         f"|version:rouge-score-{version('rouge-score')},nltk-{version('nltk')}"
     )
+
+
+def test_stems_of_every_script_are_refused() -> None:
+    with pytest.raises(SettingsError, match="the Porter stemmer is for English: leave stemming"):
+        validate(RougeSettings, {"stemming": True, "tokenizer": "words"}, "here")

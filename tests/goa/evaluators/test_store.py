@@ -67,6 +67,12 @@ def test_memory_is_bounded_and_what_left_it_is_read_again(tmp_path: Path, monkey
     assert store.find(samples) == [Stored(0.5, ())] * 5
 
 
+def test_a_file_in_the_folders_place_is_named(tmp_path: Path) -> None:
+    (tmp_path / "scores").write_text("")
+    with pytest.raises(EvaluatorError, match="scores: no folder .*; move what is there, or set sc"):
+        RewardStore(tmp_path / "scores", "bleu")
+
+
 def test_a_file_that_is_no_store_is_named(tmp_path: Path) -> None:
     path = RewardStore(tmp_path, "bleu").path
     for file in tmp_path.iterdir():

@@ -7,10 +7,12 @@ import sys
 
 import pytest
 
+from goa.data.readers.reader import estimate_size, read_examples
 from goa.data.readers.records import read_dataset, read_jsonl
-from goa.data.settings import DatasetCorpusSettings, JsonlCorpusSettings
+from goa.data.settings import DataSettings, DatasetCorpusSettings, JsonlCorpusSettings
 from goa.errors import DataError
 from goa.records import Example
+from goa.settings import validate
 
 FIELDS = {"source": "de", "references": ["en"]}
 
@@ -44,6 +46,11 @@ def test_a_dot_reaches_into_a_record(tmp_path):
     fields = {"source": "translation.de", "references": ["translation.en"]}
 
     assert _read(tmp_path, line, **fields)[0].source == "eins"
+
+
+def test_ids_are_nothing_else(tmp_path):
+    with pytest.raises(DataError, match="'no' should be a string or a whole number, found true"):
+        _read(tmp_path, '{"de": "a", "en": "b", "no": true}', id="no")
 
 
 def test_ids_may_be_numbers(tmp_path):
@@ -96,6 +103,14 @@ def test_a_saved_dataset_is_read(datasets_folder):
         Example(id="train-000000", source="eins", references=("one", "1")),
         Example(id="train-000001", source="zwei", references=("two",)),
     ]
+
+
+def test_a_saved_dataset_may_be_the_data(datasets_folder):
+    corpus = {"kind": "dataset", "train": "train", "test": "test", **FIELDS}
+    content = {"path": str(datasets_folder / "many"), "corpus": corpus, "splits": {"validation": 0.5}}
+    settings = validate(DataSettings, content, "here")
+    assert [example.source for example in read_examples(settings, "test", seed=1)] == ["zwei"]
+    assert estimate_size(settings) == 3
 
 
 def test_a_split_of_a_saved_dataset_is_read(datasets_folder):
