@@ -83,9 +83,6 @@ def _inner(key: str, settings: object, stages: tuple[str, ...]) -> Iterator[_Use
     elif isinstance(settings, dict):
         for name, value in settings.items():
             yield from _inner(f"{key}.{name}", value, stages)
-    elif isinstance(settings, list):
-        for place, value in enumerate(settings):
-            yield from _inner(f"{key}.{place}", value, stages)
 
 
 def _inside(file: Path, root: Path) -> Path | None:

@@ -60,8 +60,6 @@ def score_files(request: ScoreRequest) -> FileScores:
     known, scoring = _known(request.params)
     chosen = dict(_resolve(text, known) for text in request.evaluators)
     samples = list(read_samples(request.candidates, request.references, request.sources))
-    if not samples:
-        raise DataError(f"{request.candidates}: no candidates")
     with open_scoring(scoring) as build:
         metrics = [
             build_metric(name, settings)

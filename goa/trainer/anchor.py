@@ -49,9 +49,12 @@ class Anchor:
     def _priced(self, rollout: Rollout) -> Rollout:
         """Take the price of the divergence from what candidates, and their tokens, earned."""
         pretrained = rollout.pretrained_log_probs
-        if rollout.rewards is None or rollout.log_probs is None or pretrained is None:
-            return rollout
-        if not self.prices_rewards:
+        if (
+            not self.prices_rewards
+            or rollout.rewards is None
+            or rollout.log_probs is None
+            or pretrained is None
+        ):
             return rollout
         found = prices(rollout.log_probs, pretrained, self.weight)
         if rollout.prefix_mask is not None:

@@ -9,7 +9,8 @@ import yaml
 from goa.arms import Arm, TrainedPolicy
 from goa.config import check
 from goa.errors import SettingsError
-from goa.settings import read_sections
+from goa.settings import read_sections, validate
+from goa.trainer.settings import EvolutionSettings
 from pipelines.arms import evaluating_stage
 
 PROJECT = Path(__file__).parents[2]
@@ -157,6 +158,11 @@ def test_a_number_that_yaml_takes_for_text_is_explained(
 ) -> None:
     params["finetune"]["optimiser"] = {"learning_rate": "1e-4"}
     assert "found '1e-4'; YAML takes that for text" in problems(params, tmp_path)
+
+
+def test_a_value_too_large_to_be_spelt_out_is_named_by_its_kind() -> None:
+    with pytest.raises(SettingsError, match=r"num_pairs: .*found a int beyond reason"):
+        validate(EvolutionSettings, {"kind": "evolution", "num_pairs": 10**5000}, "here")
 
 
 def test_names_that_would_ruin_a_terminal_are_spelt_out(

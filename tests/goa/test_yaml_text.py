@@ -35,6 +35,7 @@ def test_an_empty_document_is_nothing() -> None:
     ("text", "told"),
     [
         ("seed: 1\nseed: 2", "'seed' is named twice"),
+        ("[a]: 1", "found unhashable key"),
         ("a: {b: 1, b: 2}", "'b' is named twice"),
         ("[" * 2000, "more than 50 collections within one another"),
         ("{a: " * 2000, "more than 50 collections within one another"),

@@ -151,6 +151,14 @@ def test_a_server_that_does_not_answer_is_named(
     assert server.deployed == 0
 
 
+@pytest.mark.parametrize("text", ["{}", "deployments: [{}]", "deployments: 5"])
+def test_a_file_without_deployments_is_refused(server: Server, root: Path, text: str) -> None:
+    (root / "prefect.yaml").write_text(text)
+    with pytest.raises(PipelineError, match=r"prefect\.yaml: expected a list of deployments, each"):
+        deploy(root)
+    assert not server.deployed
+
+
 def test_without_a_server_nothing_is_deployed(root: Path) -> None:
     with temporary_settings(restore_defaults={PREFECT_API_URL}):
         with pytest.raises(PipelineError, match="PREFECT_API_URL names no Prefect server"):

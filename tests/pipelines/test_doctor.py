@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import sqlalchemy
 from packaging.specifiers import SpecifierSet
+from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from goa.tracking.store import Store, connect, find_store
@@ -252,6 +253,20 @@ def test_a_prefect_server_that_refuses_is_ill(monkeypatch: pytest.MonkeyPatch, c
         (found,) = ask_prefect()
     assert (found.state, str(code) in found.detail) == ("fail", True)
     assert "no entry" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("auth_string", "key", "header"),
+    [
+        (SecretStr("me:secret"), None, {"Authorization": "Basic bWU6c2VjcmV0"}),
+        (None, SecretStr("pnu_x"), {"Authorization": "Bearer pnu_x"}),
+        (None, None, {}),
+    ],
+)
+def test_a_prefect_server_is_asked_as_prefect_asks_it(
+    auth_string: SecretStr | None, key: SecretStr | None, header: dict[str, str]
+) -> None:
+    assert servers._credentials(SimpleNamespace(auth_string=auth_string, key=key)) == header
 
 
 def test_a_prefect_server_that_is_down_is_ill(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,6 +70,30 @@ def test_the_scores_of_each_candidate_can_be_written() -> None:
 
 
 @pytest.mark.usefixtures("files")
+def test_scores_that_cannot_be_written_say_why() -> None:
+    options = ["-e", "bleu", "-c", "hyp.txt", "-r", "ref.txt", "--each", "nowhere/each.jsonl"]
+    result = score(*options)
+    assert result.exit_code == 2
+    assert "nowhere/each.jsonl: cannot be written: No such file" in result.output
+
+
+@pytest.mark.usefixtures("files")
+def test_an_empty_file_has_no_candidates() -> None:
+    Path("none.txt").write_text("")
+    result = score("-e", "bleu", "-c", "none.txt", "-r", "none.txt")
+    assert result.exit_code == 2
+    assert "none.txt: the file is empty" in result.output
+
+
+def test_what_applies_to_no_candidate_says_so(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("c.txt", "r.txt"):
+        Path(name).write_text("the table is in the room\n")
+    result = score("-e", "sentiment_consistency", "-c", "c.txt", "-r", "r.txt")
+    assert result.stdout.startswith("sentiment_consistency  does not apply to any of these samples")
+
+
+@pytest.mark.usefixtures("files")
 def test_names_are_those_of_params_and_scores_are_kept(tmp_path: Path) -> None:
     root = Path(__file__).parents[2]
     text = (root / "params.yaml").read_text(encoding="utf-8")

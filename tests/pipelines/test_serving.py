@@ -116,6 +116,20 @@ def test_parameters_are_those_of_the_strategy_they_name(serving: ModuleType) -> 
 @pytest.mark.parametrize(
     ("params", "message"),
     [
+        ({"num_beam": 2}, "unknown parameter 'num_beam'; known: strategy"),
+        ({"strategy": "best"}, "strategy 'best' is none of beam, greedy"),
+    ],
+)
+def test_a_parameter_is_refused_also_where_mlflow_lets_it_through(
+    serving: ModuleType, params: dict[str, object], message: str
+) -> None:
+    with pytest.raises(MlflowException, match=message):
+        serving._strategy(params)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
         ({"num_beam": 2}, r"\['num_beam'\] at inference\. Supported params are"),
         ({"strategy": "best"}, "'best' is none of beam, greedy"),
         ({"num_beams": 1}, "num_beams: input should be greater than or equal to 2, found 1"),

@@ -172,7 +172,9 @@ def test_a_pickle_beside_other_weights_is_told_and_not_opened(
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     (tmp_path / "module").mkdir()
     plant(tmp_path / "module" / "pytorch_model.bin", tmp_path / "opened")
-    with pytest.raises(EvaluatorError, match=r"module/pytorch_model\.bin: a pickle, which goa does"):
+    with pytest.raises(
+        EvaluatorError, match=r"module/pytorch_model\.bin: a pickle, which goa does"
+    ):
         score(tmp_path, [make_sample("a", "b")], label=0)
     assert not (tmp_path / "opened").exists()
 

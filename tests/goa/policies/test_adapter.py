@@ -112,6 +112,30 @@ def test_an_adapter_with_pickled_weights_is_refused_and_they_are_not_opened(
     assert not (tmp_path / "went_off").exists()
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "told"),
+    [
+        ("adapter_model.safetensors", b"nothing", "adapter: not an adapter of this model: "),
+        ("adapter_config.json", b"{", "adapter_config.json: "),
+        (
+            "adapter_config.json",
+            b'{"peft_type": "LORA"}',
+            "adapter_config.json: names no base model",
+        ),
+    ],
+)
+def test_files_that_make_no_adapter_are_named(
+    policy: Policy, tmp_path: Path, file: str, content: bytes, told: str
+) -> None:
+    save_policy(policy, tmp_path / "base")
+    policy = load_policy(tmp_path / "base", torch.device("cpu"))
+    add_adapter(policy, AdapterSettings(rank=1, save="alone"), seed=1)
+    save_policy(policy, tmp_path / "adapter")
+    (tmp_path / "adapter" / file).write_bytes(content)
+    with pytest.raises(PolicyError, match=told):
+        load_policy(tmp_path / "adapter", torch.device("cpu"))
+
+
 def test_an_adapter_whose_base_is_itself_is_refused(policy: Policy, tmp_path: Path) -> None:
     save_policy(policy, tmp_path)
     policy = load_policy(tmp_path, torch.device("cpu"))

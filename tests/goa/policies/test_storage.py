@@ -159,6 +159,26 @@ def test_a_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:
         load_policy(tmp_path, CPU)
 
 
+def test_where_the_model_does_not_say_how_a_text_begins_its_decoding_settings_do(
+    make_policy: Callable[..., Policy], tmp_path: Path
+) -> None:
+    save_policy(make_policy("bart"), tmp_path)
+    path = tmp_path / "config.json"
+    config = json.loads(path.read_text())
+    start, config["decoder_start_token_id"] = config["decoder_start_token_id"], None
+    path.write_text(json.dumps(config))
+    generation = json.loads((tmp_path / "generation_config.json").read_text())
+    assert generation["decoder_start_token_id"] == start
+    assert load_policy(tmp_path, CPU).model.config.decoder_start_token_id == start
+
+
+def test_a_model_without_a_token_for_the_end_is_refused(policy: Policy, tmp_path: Path) -> None:
+    policy.tokenizer.eos_token = None
+    policy.model.config.eos_token_id = None
+    with pytest.raises(PolicyError, match="the model or its tokenizer names no .*end.* token"):
+        type(policy)(policy.model, policy.tokenizer)
+
+
 def test_a_policy_starts_from_a_pretrained_folder_as_it_is(policy: Policy, tmp_path: Path) -> None:
     save_policy(policy, tmp_path)
     settings = PretrainedPolicySettings(kind="pretrained", name=str(tmp_path))

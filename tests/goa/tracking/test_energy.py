@@ -58,6 +58,8 @@ def test_without_a_counter_that_can_be_read_nothing_is_known(tmp_path: Path) -> 
     assert Energy(zones(tmp_path / "none")).read() is None
     set_zone(tmp_path, "intel-rapl:0", "package-0", 5).unlink()
     assert Energy(zones(tmp_path)).read() is None
+    (tmp_path / "intel-rapl:0" / "name").unlink()
+    assert list(zones(tmp_path)) == []
 
 
 def test_what_a_counter_ran_on_by_while_it_could_not_be_read_is_counted_later(

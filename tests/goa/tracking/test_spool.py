@@ -41,6 +41,12 @@ def test_numbers_of_tensor_libraries_become_plain_numbers(tmp_path: Path) -> Non
     assert read_spool(spool.path)[0]["values"] == {"a": 0.5, "b": 2.0}
 
 
+def test_what_is_no_number_is_told_as_it_prints(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool.jsonl")
+    spool.metrics(0, {"a": Path("high")})  # type: ignore[dict-item]
+    assert read_spool(spool.path)[0]["values"] == {"a": "high"}
+
+
 def test_a_second_writer_appends(tmp_path: Path) -> None:
     Spool(tmp_path / "spool.jsonl").metrics(1, {"loss": 1.0})
     Spool(tmp_path / "spool.jsonl").metrics(2, {"loss": 0.5})

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from goa.trainer.anchor import Anchor
 from goa.trainer.evolution import Evolution, _ranks
 from goa.trainer.optimiser import Optimiser
 from goa.trainer.settings import DivergenceSettings, EvolutionSettings, OptimiserSettings
-from goa.trainer.update import UpdatePlan, Updater
+from goa.trainer.update import NotFiniteError, UpdatePlan, Updater
 from tests.conftest import SENTENCES, write_corpus
 
 STRATEGY = SampleSettings(kind="sample", num_candidates=2, max_tokens=6)
@@ -215,3 +216,25 @@ def test_the_price_of_divergence_is_steered(policy: Policy, corpus: Corpus) -> N
     search.learn(0, Catch(policy.trained(), OptimiserSettings(), 5))
     assert search.updater.anchor is not None
     assert search.updater.anchor.weight == pytest.approx(0.5 * 0.98)  # no divergence yet
+
+
+def test_shuffled_rewards_are_those_of_other_perturbations(policy: Policy, corpus: Corpus) -> None:
+    plain, control = (evolution(policy, corpus, num_pairs=4) for _ in range(2))
+    control.rounds.plan = replace(control.rounds.plan, control="shuffled")
+    caught = []
+    for each in (plain, control):
+        optimiser = Catch(policy.trained(), OptimiserSettings(), 5)
+        each.learn(0, optimiser)
+        caught.append(optimiser.caught[NAME])
+    assert not torch.equal(*caught)
+    assert len(control) == 5
+
+
+def test_a_direction_that_is_not_finite_ends_the_run(policy: Policy, corpus: Corpus) -> None:
+    class Diverging(Optimiser):
+        def step(self, update: int) -> float:
+            return math.inf
+
+    made = Diverging(policy.trained(), OptimiserSettings(), 5)
+    with pytest.raises(NotFiniteError, match="the search direction is not finite"):
+        evolution(policy, corpus, num_pairs=1).learn(0, made)

@@ -245,6 +245,13 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_a_step(policy: Policy) ->
     assert torch.equal(before[name], weights(policy)[name])
 
 
+def test_a_gradient_that_is_not_finite_ends_the_run(policy: Policy) -> None:
+    optimiser = make_optimiser(policy)
+    optimiser.step = lambda _: math.inf
+    with pytest.raises(NotFiniteError, match="a gradient is not finite"):
+        make_updater(policy, LIKELIHOOD).update(references(policy), optimiser, 0)
+
+
 def test_after_an_update_the_policy_is_ready_to_write(policy: Policy) -> None:
     seen: list[bool] = []
     encoder = policy.model.get_encoder()

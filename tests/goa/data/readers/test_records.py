@@ -9,7 +9,7 @@ import pytest
 
 from goa.data.readers.reader import estimate_size, read_examples
 from goa.data.readers.records import read_dataset, read_jsonl
-from goa.data.settings import DataSettings, DatasetCorpusSettings, JsonlCorpusSettings
+from goa.data.settings import DatasetCorpusSettings, DataSettings, JsonlCorpusSettings
 from goa.errors import DataError
 from goa.records import Example
 from goa.settings import validate
@@ -107,7 +107,11 @@ def test_a_saved_dataset_is_read(datasets_folder):
 
 def test_a_saved_dataset_may_be_the_data(datasets_folder):
     corpus = {"kind": "dataset", "train": "train", "test": "test", **FIELDS}
-    content = {"path": str(datasets_folder / "many"), "corpus": corpus, "splits": {"validation": 0.5}}
+    content = {
+        "path": str(datasets_folder / "many"),
+        "corpus": corpus,
+        "splits": {"validation": 0.5},
+    }
     settings = validate(DataSettings, content, "here")
     assert [example.source for example in read_examples(settings, "test", seed=1)] == ["zwei"]
     assert estimate_size(settings) == 3
