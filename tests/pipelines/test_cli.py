@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from goa.errors import SettingsError, TrackingError
 from pipelines.cli import app
 from pipelines.commands import pipeline
+from pipelines.deploy import Deployed
 from pipelines.execution import StageState
 from pipelines.publish import PublishSummary
 from pipelines.runner import RunOutcome
@@ -211,6 +212,31 @@ def test_check_says_that_all_is_well_and_warns_beside(warnings, monkeypatch) -> 
 
 def test_publish_says_what_it_recorded(fakes) -> None:
     assert goa("publish").stdout == "recorded in sqlite:///x: 1 new, 0 known\n"
+
+
+def test_what_was_recorded_can_be_read_by_a_program(fakes) -> None:
+    found = json.loads(goa("publish", "--json").stdout)
+    assert found == json.loads(json.dumps(dataclasses.asdict(SUMMARY)))
+    assert found["added"] == list(SUMMARY.added)
+
+
+def test_deploying_says_what_was_made_and_which_worker_to_start(monkeypatch) -> None:
+    made = Deployed(api="http://there/api", names=("a", "b"), pools=("gpus",), made=("gpus",))
+    asked: list[Any] = []
+    monkeypatch.setattr("pipelines.deploy.deploy", lambda *given: asked.append(given) or made)
+    result = goa("deploy", "--gpus", "3")
+    assert asked == [(Path(), 3)]
+    assert result.stdout.splitlines() == [
+        "deployed to http://there/api: a, b",
+        "made the work pool gpus, for processes",
+        "a worker, with MLFLOW_TRACKING_URI set: prefect worker start --pool gpus",
+    ]
+
+
+def test_a_way_back_can_be_read_by_a_program(monkeypatch) -> None:
+    monkeypatch.setattr("pipelines.rollback.roll_back", lambda: ("goa", 3, 2))
+    found = json.loads(goa("rollback", "--json").stdout)
+    assert found == {"model": "goa", "former": 3, "champion": 2}
 
 
 def test_publish_says_what_it_left_out_and_why(fakes) -> None:

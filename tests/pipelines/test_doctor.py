@@ -22,6 +22,7 @@ from packaging.specifiers import SpecifierSet
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
+from goa.errors import DataError
 from goa.tracking.store import Store, connect, find_store
 from pipelines import doctor, leftovers, servers, versions
 from pipelines.cli import app
@@ -85,6 +86,28 @@ def test_the_locked_versions_are_well(monkeypatch: pytest.MonkeyPatch) -> None:
 
     found = by_name(check_versions())
     assert {found[name].state for name in versions.SHOWN} == {"ok"}
+
+
+def test_another_python_than_the_tested_one_is_told() -> None:
+    found = versions._check_python("# CPython 3.1.4\ndvc==3.66.1\n")
+    assert (found.state, found.detail.endswith("; tested with 3.1.4")) == ("warn", True)
+
+
+def test_run_from_its_sources_goa_asks_for_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise versions.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(versions.metadata, "requires", missing)
+    assert versions.asked_versions() == {}
+
+
+def test_where_the_lock_is_nowhere_it_says_where_it_was_looked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(versions, "LOCK", "nonesuch.lock")
+    monkeypatch.setattr(versions.sysconfig, "get_path", lambda _: str(tmp_path))
+    with pytest.raises(DataError, match=f"no nonesuch.lock in .* or {tmp_path}/share/goa"):
+        versions._find_lock()
 
 
 @pytest.mark.parametrize(

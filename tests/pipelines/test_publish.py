@@ -291,6 +291,11 @@ def test_a_commit_is_clean_when_only_results_differ_from_it(
     assert changed == {**clean, "git.dirty": "true"}
 
 
+def test_without_git_there_are_no_git_tags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert module.git_tags(tmp_path) == {}
+
+
 def test_outside_git_there_are_no_git_tags(project: Project) -> None:
     assert module.git_tags(project.root) == {}
 
