@@ -78,8 +78,10 @@ def _path_locks(path: Path) -> Finding:
     name = "dvc path locks"
     try:
         content = json.loads(path.read_bytes())
-        readers = [(what, info) for what, infos in content["read"].items() for info in infos]
-        entries = [*readers, *content["write"].items()]
+        # With the last entry of a kind DVC may take the kind out, too.
+        read, written = content.get("read", {}), content.get("write", {})
+        readers = [(what, info) for what, infos in read.items() for info in infos]
+        entries = [*readers, *written.items()]
         gone = sorted({what for what, info in entries if not _lives(info["pid"])})
     except FileNotFoundError:
         return ok(name, "free")

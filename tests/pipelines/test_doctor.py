@@ -359,6 +359,15 @@ def test_looking_at_a_lock_leaves_it_free(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize("text", ["{}", '{"read": {}, "write": {}}'])
+def test_what_dvc_leaves_when_nobody_holds_a_path_is_free(tmp_path: Path, text: str) -> None:
+    path = tmp_path / ".dvc/tmp/rwlock"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    found = by_name(find_locks(tmp_path))["dvc path locks"]
+    assert (found.state, found.detail) == ("ok", "free")
+
+
 @pytest.mark.parametrize(("name", "place"), [("run", ".goa/run.lock"), ("dvc", ".dvc/tmp/lock")])
 def test_a_lock_whose_process_is_gone_but_that_is_held_on_is_told(
     tmp_path: Path, name: str, place: str
