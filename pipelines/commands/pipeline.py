@@ -51,7 +51,7 @@ def run(
         typer.echo(f"error: {failure}", err=True)
     if outcome.failures:
         raise typer.Exit(1)
-    _show_results(publish)
+    _show_results(publish, compared="compare" in outcome.states)
 
 
 @commands.command(
@@ -205,8 +205,8 @@ def _say_published(summary: Any) -> None:
     typer.echo(f"recorded in {summary.uri}: {len(summary.added)} new, {len(summary.known)} known")
 
 
-def _show_results(publish: bool) -> None:
-    """Print the comparison, if there is one, and where to look next."""
+def _show_results(publish: bool, *, compared: bool) -> None:
+    """Print the comparison, if it is of this run, and where to look next."""
     from rich.console import Console
 
     from goa.report.comparison import load_comparison
@@ -214,7 +214,7 @@ def _show_results(publish: bool) -> None:
     from pipelines.publish import project_store
 
     console = Console()
-    if COMPARISON.exists():
+    if compared and COMPARISON.exists():
         comparison = load_comparison(COMPARISON)
         console.print(comparison_table(comparison))
         console.print(verdict_line(comparison))

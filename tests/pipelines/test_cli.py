@@ -186,7 +186,10 @@ def test_tracking_that_fails_does_not_fail_the_run(outage, fakes) -> None:
     assert "not recorded in MLflow" in result.stderr
 
 
-def test_the_comparison_is_shown_where_there_is_one(fakes, tmp_path, monkeypatch) -> None:
+@pytest.fixture
+def compared(fakes, tmp_path, monkeypatch) -> None:
+    """Leave a comparison, and let a run bring it up to date."""
+    fakes.outcome = RunOutcome(states={"compare": StageState.DONE}, failures=())
     path = tmp_path / "comparison.json"
     path.write_text("{}")
     monkeypatch.setattr(pipeline, "COMPARISON", path)
@@ -195,10 +198,22 @@ def test_the_comparison_is_shown_where_there_is_one(fakes, tmp_path, monkeypatch
     monkeypatch.setattr("goa.report.terminal.verdict_line", lambda _: "the verdict")
     monkeypatch.setattr("goa.report.terminal.bar_line", lambda _: "the bar")
     monkeypatch.setattr("goa.report.terminal.alarm_lines", lambda _: iter(["an alarm", "another"]))
+
+
+@pytest.mark.usefixtures("compared")
+def test_the_comparison_is_shown_where_the_run_made_one() -> None:
     lines = goa("run").stdout.splitlines()
     assert lines[1:6] == ["the table", "the verdict", "the bar", "an alarm", "another"]
     assert "report.html" in lines[6]
     assert "mlflow ui --backend-store-uri sqlite:///" in lines[-1]
+
+
+@pytest.mark.usefixtures("compared")
+def test_the_comparison_of_an_earlier_run_is_not_shown(fakes) -> None:
+    fakes.outcome = RunOutcome(states={"prepare": StageState.DONE}, failures=())
+    result = goa("run", "prepare")
+    assert "the table" not in result.stdout
+    assert "report.html" not in result.stdout
 
 
 @pytest.mark.parametrize("warnings", [[], ["a.py goes unnoticed", "b.py too"]])
