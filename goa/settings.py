@@ -179,8 +179,7 @@ def _models_at(kind: Any, location: Sequence[int | str]) -> Iterator[type[BaseMo
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         yield from _models_within(kind, location)
     elif typing.get_origin(kind) in (dict, list):
-        if location:
-            yield from _models_at(typing.get_args(kind)[-1], location[1:])
+        yield from _models_at(typing.get_args(kind)[-1], location[1:])
     else:
         for choice in typing.get_args(kind):
             yield from _models_at(choice, location)

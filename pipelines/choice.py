@@ -34,11 +34,9 @@ def read_choice(option: str, text: str) -> dict[str, Any]:
         text: as it was given.
 
     Raises:
-        SettingsError: it is no mapping.
+        SettingsError: it is not YAML.
     """
     if not text.startswith("{"):
         return {"kind": text}
-    content = parse_yaml(text, f"{option} {excerpt(text)}")
-    if not isinstance(content, dict):
-        raise SettingsError(f"{option} {excerpt(text)}: expected settings in braces")
+    content: dict[str, Any] = parse_yaml(text, f"{option} {excerpt(text)}")
     return content

@@ -85,7 +85,7 @@ class TextModel:
         Args:
             max_tokens: a longer text (of a pair, the longer one) is cut to this many tokens, or to
                 as many as the model has positions for.
-            texts: N texts.
+            texts: N texts, at least one.
             seconds: the second texts of N pairs.
 
         Yields:
@@ -93,8 +93,6 @@ class TextModel:
         """
         import torch  # noqa: PLC0415
 
-        if not texts:
-            return
         length = min(max_tokens, self._num_positions())
         sides = [self._cut(side, length) for side in (texts, seconds) if side is not None]
         encoded = self.tokenizer(*sides, truncation=True, max_length=length)

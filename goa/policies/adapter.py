@@ -55,9 +55,8 @@ def add_adapter(policy: "Policy", settings: AdapterSettings, seed: int) -> None:
 
 def merge_adapter(policy: "Policy") -> None:
     """Add the adapter's change to the model's own weights; then there is no adapter any more."""
-    if policy.adapter is not None:
-        policy.adapter.merge_and_unload()
-        policy.adapter = None
+    policy.adapter.merge_and_unload()
+    policy.adapter = None
 
 
 def load_adapter(model: Any, folder: Path) -> Any:

@@ -10,6 +10,8 @@ GROWING = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     for before, name in zip("abcdefghi", "bcdefghij", strict=True)
 )
 
+DEEP = f"a: &a {'[' * 30}{']' * 30}\nb: {'[' * 30}*a{']' * 30}\n"
+
 
 def test_aliases_and_merges_are_written_out() -> None:
     text = "a: &a {x: 1, y: 2}\nb: *a\nc: {<<: *a, y: 3}\n"
@@ -39,6 +41,7 @@ def test_an_empty_document_is_nothing() -> None:
         ("a: {b: 1, b: 2}", "'b' is named twice"),
         ("[" * 2000, "more than 50 collections within one another"),
         ("{a: " * 2000, "more than 50 collections within one another"),
+        (DEEP, "more than 50 collections within one another"),
         (GROWING, "more than 1,000,000 values"),
         ("a: &a [*a]", "an alias stands within what it stands for"),
         ("seed: " + "9" * 5000, "is no int"),

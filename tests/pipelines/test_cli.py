@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import importlib
 import json
 import os
@@ -346,3 +347,19 @@ def test_a_message_never_commands_the_terminal(tmp_path, monkeypatch) -> None:
     result = goa("score", "-e", "bleu", "-c", "\x1b[31m")
     assert result.exit_code == 2
     assert r"error: \x1b[31m: no such file" in result.stderr
+
+
+def test_a_reader_that_has_had_enough_is_no_error(here, monkeypatch) -> None:
+    def closed(*_: object) -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr("goa.config.check", closed)
+    result = goa("check")
+    assert (result.exit_code, result.output) == (1, "")
+
+
+def test_texts_whose_line_breaks_are_spelt_out_are_counted(monkeypatch) -> None:
+    monkeypatch.setattr("pipelines.writer.open_writer", lambda *_: None)
+    monkeypatch.setattr("pipelines.write_lines.write_lines", lambda *_: 1200)
+    result = goa("generate", "-p", "bleu")
+    assert result.stderr == "1,200 texts have line breaks, spelt out as \\n; --json keeps them\n"

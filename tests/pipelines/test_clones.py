@@ -252,6 +252,16 @@ def test_a_repository_without_a_project_is_refused(tmp_path) -> None:
         pass
 
 
+def test_what_git_says_is_told_where_a_clone_cannot_be_made(committed_toy, tmp_path) -> None:
+    source = Source(repository=str(committed_toy.root))
+    resolve(source)
+    root = tmp_path / "home" / "clones" / "x"
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with pytest.raises(PipelineError, match=f"{committed_toy.root} at {'0' * 40}: fatal: .*0000"):
+        clones._make(source, "0" * 40, root)
+    assert not root.exists()
+
+
 def test_clones_that_failed_long_ago_are_deleted(committed_toy) -> None:
     source = Source(repository=str(committed_toy.root))
     left = leave(source)

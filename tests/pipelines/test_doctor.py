@@ -533,6 +533,15 @@ def test_a_healthy_project_ends_with_0_and_an_ill_one_with_1(
     assert (ill.exit_code, "rwlock" in ill.stdout) == (1, True)
 
 
+def test_a_project_without_dvc_yet_is_told_what_makes_it_one(tmp_path: Path) -> None:
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    (found,) = doctor._project(tmp_path)
+    assert (found.state, found.detail) == (
+        "warn",
+        "not a DVC project yet; `goa init` or `goa run` makes it one",
+    )
+
+
 def test_a_full_disk_is_ill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for free, state in [(2**29, "fail"), (2**31, "warn"), (2**34, "ok")]:
         usage = SimpleNamespace(free=free)

@@ -189,3 +189,27 @@ def test_a_folder_from_the_cache_is_held_against_the_list_of_its_files(toy) -> N
     assert describe_damage("prepare", toy.root) is None
     (toy.root / "out/data/b").write_text("c")
     assert "damaged files: out/data/b\n" in str(describe_damage("prepare", toy.root))
+
+
+def test_of_a_folder_whose_list_the_cache_lost_or_changed_the_whole_is_damaged(toy) -> None:
+    (toy.root / "out/data").mkdir(parents=True)
+    for name in ("a", "b"):
+        (toy.root / "out/data" / name).write_text(name)
+    toy.dvc("commit", "--force", "prepare")
+    digest = toy.lock()["stages"]["prepare"]["outs"][0]["md5"]
+    kept = toy.root / ".dvc/cache/files/md5" / digest[:2] / digest[2:]
+    kept.chmod(0o644)
+    kept.write_text("[]")
+    told = str(describe_damage("prepare", toy.root))
+    assert told.splitlines()[-1] == f"rm -rf out/data {kept}"
+    kept.unlink()
+    assert describe_damage("prepare", toy.root) == told
+
+
+def test_a_file_that_the_cache_did_not_give_back_is_damaged(toy) -> None:
+    (toy.root / "out/data").mkdir(parents=True)
+    for name in ("a", "b"):
+        (toy.root / "out/data" / name).write_text(name)
+    toy.dvc("commit", "--force", "prepare")
+    (toy.root / "out/data/a").unlink()
+    assert "damaged files: out/data/a\n" in str(describe_damage("prepare", toy.root))

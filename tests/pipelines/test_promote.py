@@ -19,6 +19,7 @@ from pipelines import promote as module
 from pipelines.cli import app
 from pipelines.promote import Consent, promote
 from pipelines.promotion import Outcome, Promotion
+from pipelines.publish import PublishSummary
 from pipelines.rollback import roll_back
 from tests.pipelines.promotable import Promotable, references
 
@@ -434,6 +435,35 @@ def test_an_adapter_alone_is_refused(project: Promotable) -> None:
     Path("out/policies/first-17/adapter_config.json").write_text("{}")
     project.write_lock()
     with pytest.raises(PipelineError, match="set finetune.adapter.save to merged"):
+        put_forward("first")
+
+
+def test_a_policy_that_was_never_made_is_refused(project: Promotable) -> None:
+    project.params["evaluators"]["third"] = {"kind": "bleu"}
+    project.save_params()
+    with pytest.raises(
+        PipelineError, match="out/policies/third-17: never made; run `goa run`"
+    ) as told:
+        put_forward("third")
+    assert "//" not in str(told.value)
+
+
+def test_a_policy_that_could_not_be_recorded_says_why(
+    project: Promotable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = PublishSummary(
+        uri="sqlite:///x",
+        pipeline_id="1",
+        page=None,
+        added=(),
+        known=(),
+        skipped={"finetune@first-17": "out/policies/first-17 is not what dvc.lock says"},
+    )
+    monkeypatch.setattr("pipelines.contender.publish", lambda _: summary)
+    with pytest.raises(
+        PipelineError,
+        match="first-17: not recorded in sqlite:///x: finetune@first-17: out/policies/first-17 is",
+    ):
         put_forward("first")
 
 

@@ -15,8 +15,12 @@ STUBBORN = "trap '' TERM; while :; do sleep 0.05; done"
 
 
 def start(*argv: str, grace: float = 0.3) -> "subprocess.Popen[str]":
+    command = supervise.command(argv, grace)
+    if "COVERAGE_PROCESS_CONFIG" in os.environ:
+        # Coverage starts from site-packages, which -S leaves out, and knows modules by name.
+        command[1:4] = ["-m", "pipelines.supervise"]
     return subprocess.Popen(
-        supervise.command(argv, grace),
+        command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

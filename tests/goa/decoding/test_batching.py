@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from goa.decoding import batching
-from goa.decoding.batching import in_batches
+from goa.decoding.batching import ON_A_GPU, _capacity, in_batches
 from goa.decoding.generation import Candidates, generate
 from goa.decoding.settings import (
     BeamSettings,
@@ -133,3 +133,19 @@ def test_candidates_are_the_same_in_batches_of_any_size(
         assert torch.equal(other.tokens, together.tokens)
         assert torch.equal(other.mask, together.mask)
         torch.testing.assert_close(other.log_probs, together.log_probs)
+
+
+def test_a_gpu_holds_the_tokens_that_its_free_memory_has_room_for(
+    policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def mem_get_info(device: torch.device) -> tuple[int, int]:
+        asked.append(device)
+        return 10**6, 10**9
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", mem_get_info)
+    monkeypatch.setattr(type(policy), "device", torch.device("cuda", 3))
+    # Keys and values of two layers of 16 numbers in float32.
+    assert _capacity(policy) == int(ON_A_GPU * 10**6 / (2 * 2 * 16 * 4))
+    assert asked == [torch.device("cuda", 3)]

@@ -1,5 +1,6 @@
 """Classifiers against plain transformers, one text at a time, and by hand."""
 
+import json
 import math
 import shutil
 
@@ -215,3 +216,36 @@ def test_a_label_that_is_not_there_is_told(folder, make_sample, label, told) -> 
 def test_a_range_that_means_nothing_is_refused(settings, told) -> None:
     with pytest.raises(SettingsError, match=told):
         validate(ClassifierSettings, {"model": "m", **settings}, "params.yaml")
+
+
+def test_a_pickle_beside_safetensors_is_left_alone(folder, make_sample, tmp_path) -> None:
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    plant(tmp_path / "pytorch_model.bin", tmp_path / "opened")
+    sample = make_sample("two dogs play", "x")
+    assert score(tmp_path, [sample], label=0) == score(folder, [sample], label=0)
+    assert not (tmp_path / "opened").exists()
+
+
+def test_models_are_told_which_text_of_a_pair_a_token_is_of(folder, make_sample, tmp_path) -> None:
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "tokenizer_config.json"
+    names = ["input_ids", "token_type_ids", "attention_mask"]
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"model_input_names": names}))
+    sample = make_sample("two dogs play", "x", source="on the mat")
+    settings = {"label": "good", "reads": "candidate_with_source"}
+    values = score(tmp_path, [sample], **settings)
+    expected = theirs(tmp_path, "on the mat", "two dogs play")[1]
+    assert values == pytest.approx([expected], abs=ROUNDING)
+    assert score(folder, [sample], **settings) != pytest.approx([expected], abs=1e-3)
+
+
+def test_a_text_without_any_token_is_read_as_one_that_stands_for_it(
+    folder, make_sample, tmp_path
+) -> None:
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"post_processor": None}))
+    blank, padding = make_sample("", "x"), make_sample("[PAD]", "x")
+    values = score(tmp_path, [blank, padding, make_sample("a", "x")], label="good")
+    assert values[0] == values[1]
+    assert values[0] != pytest.approx(values[2], abs=1e-3)

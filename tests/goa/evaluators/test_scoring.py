@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from goa.evaluators.bleu import BleuSettings
 from goa.evaluators.contract import Evaluator, checked_score
 from goa.evaluators.rule import RuleSettings
 from goa.evaluators.scoring import ScoringService, ScoringSettings
-from goa.evaluators.workers import Builder
+from goa.evaluators.workers import Builder, Workers
 from goa.records import Example, Sample, Scores
 from goa.settings import validate
 
@@ -119,6 +120,10 @@ def test_scores_are_those_of_the_evaluator(builder, processes, opened: Open, sam
     assert service.signature == builder.build("counting").signature
 
 
+def test_it_is_itself_an_evaluator_that_waits_for_its_scores(opened: Open) -> None:
+    assert opened().score(write("a", "bb")).values == (0.1, 0.2)
+
+
 def test_only_what_is_new_is_asked_for_even_by_a_later_run(opened: Open, asked) -> None:
     first = opened()
     checked_score(first, write("a", "bb", "a"))
@@ -207,6 +212,16 @@ def test_calls_beside_one_that_ends_its_process_are_made_again(
     service = opened(processes=2, unscored="drop")
     scores = checked_score(service, write("a", "bb", "die", "ccc", "dddd"))
     assert scores.values == (0.1, 0.2, None, 0.3, 0.4)
+
+
+def test_a_call_after_a_process_has_died_unseen_has_another(tmp_path: Path) -> None:
+    workers = Workers("counting", CountingSettings(tmp_path / "log"), 1, None)
+    try:
+        unseen = workers.submit(write("die"))
+        assert isinstance(unseen.future.exception(timeout=60), BrokenProcessPool)
+        assert workers.wait(workers.submit(write("bb"))).values == (0.2,)
+    finally:
+        workers.stop()
 
 
 def test_scoring_goes_on_while_the_caller_does_something_else(opened: Open, asked) -> None:

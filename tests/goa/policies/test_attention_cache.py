@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from goa.policies.attention_cache import ROOM, SHORT, attend_source, new_cache
+from goa.policies.attention_cache import ROOM, SHORT, _ByCandidate, attend_source, new_cache
 
 HEADS, WIDTH = 3, 4
 
@@ -47,3 +47,9 @@ def test_candidates_see_their_own_source_without_its_padding() -> None:
                 values[source, :length].unsqueeze(0),
             )
             torch.testing.assert_close(found[source, place].unsqueeze(0), expected)
+
+
+def test_off_the_cpu_keys_lie_by_candidate_from_the_first_token_on() -> None:
+    cache = new_cache(9, HEADS, WIDTH, torch.empty(0, device="meta"), WIDTH**-0.5)
+    assert isinstance(cache, _ByCandidate)
+    assert cache.grown() is cache

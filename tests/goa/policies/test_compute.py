@@ -119,3 +119,12 @@ def test_a_policy_writes_in_bfloat16(make_policy: Callable[..., Policy], archite
             scores = policy.score(sources, written.tokens, written.mask).log_probs
         assert written.log_probs.dtype == torch.float32
         assert torch.allclose(written.log_probs, scores, atol=0.15)
+
+
+def test_checkpointed_gradients_come_with_dropout_where_it_is_trained_with(
+    make_policy: Callable[..., Policy],
+) -> None:
+    plain, checkpointed = (make_policy("marian", dropout=0.5) for _ in range(2))
+    set_up(checkpointed, ComputeSettings(gradient_checkpointing=True), dropout=True)
+    found, without = gradient(checkpointed, dropout=True), gradient(plain)
+    assert any(not torch.allclose(found[name], without[name], atol=1e-2) for name in found)

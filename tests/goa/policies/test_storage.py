@@ -218,3 +218,9 @@ def test_a_file_that_says_something_else_makes_no_policy(
     (tmp_path / file).write_text(content)
     with pytest.raises(PolicyError, match=str(tmp_path)):
         load_policy(tmp_path, CPU)
+
+
+def test_weights_that_cannot_be_written_are_told(policy: Policy, tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").mkdir()
+    with pytest.raises(PolicyError, match=f"{tmp_path}: cannot write the weights: "):
+        save_policy(policy, tmp_path)

@@ -229,5 +229,27 @@ def test_policies_measured_by_other_settings_are_refused(
         compare(by_arm([mle, rouge]), SETTINGS, seed=3)
 
 
+def test_policies_measured_by_another_version_of_an_evaluator_are_refused(
+    make_evaluations: MakeEvaluations, by_arm: ByArm
+) -> None:
+    mle, rouge = make_evaluations(mle=0.5, rouge=0.6)
+    found = rouge.evaluations["greedy"]
+    measurement = replace(found.measurements["rouge"], signature="rouge|version:0")
+    changed = replace(found, measurements={**found.measurements, "rouge": measurement})
+    rouge = replace(rouge, evaluations={**rouge.evaluations, "greedy": changed})
+
+    with pytest.raises(DataError, match="different measures; evaluate both again"):
+        compare(by_arm([mle, rouge]), SETTINGS, seed=3)
+
+
+def test_arms_that_were_trained_with_different_seeds_are_refused(
+    make_evaluations: MakeEvaluations, by_arm: ByArm
+) -> None:
+    evaluations = make_evaluations(**{"mle": 0.5, "rouge-17": 0.6, "rule-17": 0.4, "rule-18": 0.4})
+    told = "'rouge' and 'rule' were trained with different seeds, 17 and 17, 18; train both"
+    with pytest.raises(DataError, match=told):
+        by_arm(evaluations)
+
+
 def test_comparing_twice_says_the_same(make_comparison: MakeComparison) -> None:
     assert make_comparison(mle=0.5, rouge=0.6) == make_comparison(mle=0.5, rouge=0.6)

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,14 @@ import torch
 
 from goa.data.corpus import Corpus
 from goa.data.noise import SourceNoiseSettings
-from goa.data.pool import Candidate, Reward, write_pool, write_rewards
+from goa.data.pool import (
+    Candidate,
+    Reward,
+    read_pool,
+    read_rewards,
+    write_pool,
+    write_rewards,
+)
 from goa.decoding.generation import generate
 from goa.decoding.settings import GreedySettings, SampleSettings
 from goa.errors import DataError, EvaluatorError
@@ -585,6 +593,27 @@ def test_rewards_of_another_pool_are_refused(
     write_rewards(rewards, others)
     with pytest.raises(DataError, match="its rewards are not those of"):
         start_from_pool(policy, corpus, candidates, rewards, CHOICE)
+
+
+def test_sources_that_the_strategy_wrote_nothing_for_are_left_out(
+    policy: Policy, corpus: Corpus, pool: Callable[..., tuple[Path, Path]]
+) -> None:
+    def renamed(row: Any) -> Any:
+        return replace(row, strategy="beam") if row.example_id == "train-1" else row
+
+    candidates, rewards = pool(speaking)
+    written = list(itertools.chain.from_iterable(read_pool(candidates)))
+    scored = list(itertools.chain.from_iterable(read_rewards(rewards)))
+    write_pool(candidates, [renamed(row) for row in written])
+    write_rewards(rewards, [renamed(row) for row in scored])
+    start = start_from_pool(policy, corpus, candidates, rewards, replace(CHOICE, num_sources=9))
+    assert {example.id for example in start.examples} == {f"train-{at}" for at in (3, 5, 7, 9)}
+    assert "train-1" not in start.spreads
+
+
+def test_of_references_it_is_not_asked_which_sources_speak(policy: Policy) -> None:
+    with pytest.raises(ValueError, match="references earn nothing"):
+        _ = references_of(policy, EXAMPLES[:2], seed=1).speaking_mask
 
 
 def test_later_rounds_leave_silent_sources_out_and_can_be_resumed(

@@ -73,6 +73,16 @@ def test_a_stage_costs_what_the_clock_and_the_counters_ran_on_by(
     assert not note.exists()
 
 
+def test_a_kernel_that_does_not_name_the_processor_leaves_it_to_python(
+    machine: Machine, note: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (machine.proc / "cpuinfo").write_text("processor\t: 0\nBogoMIPS\t: 50.00\n")
+    monkeypatch.setattr(meter.platform, "processor", str)
+    monkeypatch.setattr(meter.platform, "machine", lambda: "aarch64")
+    with Meter("one", note) as running:
+        assert running.cost().machine == "aarch64, 3 cores"
+
+
 def test_tries_that_were_killed_or_failed_are_counted(machine: Machine, note: Path) -> None:
     killed = Meter("one", note)
     machine.seconds, machine.joules = 130.0, 50.0

@@ -6,9 +6,12 @@ import time
 from pathlib import Path
 
 import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 
 from goa.errors import DataError, TrackingError
 from goa.tracking import turn
+from goa.tracking.publisher import COMPLETE, STAGE_KEY
 from goa.tracking.registry import Published, Registry
 from goa.tracking.store import Store, connect
 from goa.tracking.turn import TURN
@@ -231,6 +234,56 @@ def test_who_waits_enters_when_the_other_is_done(registry: Registry) -> None:
 def test_a_result_that_was_not_recorded_is_not_found(registry: Registry) -> None:
     assert registry.published("no such key") is None
     assert registry.artifact_uri("no such key", "report.md") is None
+
+
+def test_a_result_that_made_no_model_cannot_be_registered(registry: Registry) -> None:
+    tags = {STAGE_KEY: "key", COMPLETE: "true"}
+    run = registry._client.create_run(registry._connection.experiment_id, tags=tags)
+    with pytest.raises(TrackingError, match=f"run {run.info.run_id} has no model to register"):
+        registry.published("key")
+
+
+def test_versions_are_listed_however_many_pages_the_store_answers_in(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        register(registry)
+    search = registry._client.search_model_versions
+    monkeypatch.setattr(
+        registry._client,
+        "search_model_versions",
+        lambda *given, **options: search(*given, **(options | {"max_results": 1})),
+    )
+    assert [version.number for version in registry.versions()] == [1, 2, 3]
+
+
+def test_a_model_that_is_deleted_within_a_turn_has_no_champion(registry: Registry) -> None:
+    register(registry)
+    registry._client.delete_registered_model(registry.model)
+    with pytest.raises(TrackingError, match=f"the model '{registry.model}' was deleted"):
+        registry.crown(1)
+
+
+def test_who_finds_that_another_made_the_model_first_goes_on(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(registry)
+    with monkeypatch.context() as patched:
+        patched.setattr(registry, "_find", lambda: None)
+        registry._make()
+    assert [version.number for version in registry.versions()] == [1]
+
+
+@pytest.mark.parametrize("method", ["get_registered_model", "create_registered_model"])
+def test_a_registry_that_refuses_says_so(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    def refuse(_: str) -> None:
+        raise MlflowException("not for you", error_code=PERMISSION_DENIED)
+
+    monkeypatch.setattr(registry._client, method, refuse)
+    with pytest.raises(TrackingError, match="cannot be used: not for you\n.* then try again"):
+        registry._make()
 
 
 def _take_turns(store: Store, log: Path, name: str) -> None:

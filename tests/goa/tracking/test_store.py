@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 
 from goa.errors import TrackingError
 from goa.tracking.store import Store, connect, find_store
@@ -72,6 +75,19 @@ def test_a_server_decides_where_artifacts_lie(monkeypatch: pytest.MonkeyPatch) -
     store = find_store(Path(), "goa")
 
     assert (store.uri, store.artifacts) == ("http://runs.example.org", None)
+
+
+def test_a_store_that_lets_nobody_make_experiments_says_so(
+    any_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise MlflowException("not for you", error_code=PERMISSION_DENIED)
+
+    monkeypatch.setattr(MlflowClient, "create_experiment", refuse)
+    with pytest.raises(
+        TrackingError, match="cannot be used: not for you\n.* then run `goa publish`"
+    ):
+        connect(any_store)
 
 
 def test_a_database_that_answers_nobody_is_asked_once() -> None:

@@ -406,6 +406,21 @@ def test_a_loss_that_is_no_number_ends_the_run_with_its_batch_saved(
         assert checkpoints.newest_step() == 2
 
 
+def test_the_batch_of_a_process_of_several_is_told_from_those_of_others(
+    policy: Policy, tmp_path: Path
+) -> None:
+    class Breaking(Stub):
+        def learn(self, index: int, optimiser: Optimiser) -> Lesson:
+            raise NotFiniteError("the loss is nan", candidates(policy))
+
+    phase = stub_phase(policy, [0.1, 0.2], learner=Breaking(policy, 1))
+    trainer = Trainer(policy, [lambda: phase])
+    trainer.team.rank = 1
+    with pytest.raises(TrainingError, match=r"update-1-process-2\.safetensors"):
+        train(trainer, tmp_path)
+    assert (tmp_path / "update-1-process-2.safetensors").exists()
+
+
 def test_a_broken_model_is_never_saved(policy: Policy, tmp_path: Path) -> None:
     class Breaking(Stub):
         def learn(self, index: int, optimiser: Optimiser) -> Lesson:

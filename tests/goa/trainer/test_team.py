@@ -8,11 +8,13 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+from goa.trainer.team import Team
 from tests.goa.trainer.team_member import FINETUNING
 
 # In one process of pytest, where what was trained alone is kept.
@@ -118,6 +120,23 @@ def test_sharded_weights_end_as_whole_ones_and_go_on_from_a_checkpoint(
 def test_a_gpu_ends_as_a_cpu(what: str, tmp_path: Path) -> None:
     (on_gpu,) = train(1, what, tmp_path, "cuda")
     assert on_gpu["weights"] == pytest.approx(train_alone(what)["weights"], abs=BOUND)
+
+
+def test_alone_the_largest_number_is_one_s_own() -> None:
+    assert Team().most(3) == 3
+
+
+def test_weights_that_no_process_has_a_gradient_of_stay_without(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The other process brings what this one does.
+    monkeypatch.setattr("accelerate.utils.reduce", lambda values, _: 2 * values)
+    state = SimpleNamespace(process_index=0, num_processes=2, device=torch.device("cpu"))
+    known, unknown = (torch.ones(2, requires_grad=True) for _ in range(2))
+    known.grad = torch.tensor([1.0, 2.0])
+    Team(state).add_gradients([unknown, known])
+    assert known.grad.tolist() == [2.0, 4.0]
+    assert unknown.grad is None
 
 
 def check(alone: dict[str, Any], first: dict[str, Any], second: dict[str, Any]) -> None:

@@ -252,6 +252,12 @@ def test_a_gradient_that_is_not_finite_ends_the_run(policy: Policy) -> None:
         make_updater(policy, LIKELIHOOD).update(references(policy), optimiser, 0)
 
 
+def test_without_an_anchor_there_is_nothing_to_steer(policy: Policy) -> None:
+    updater = make_updater(policy, LIKELIHOOD)
+    updater.steer(5.0)
+    assert updater.anchor is None
+
+
 def test_after_an_update_the_policy_is_ready_to_write(policy: Policy) -> None:
     seen: list[bool] = []
     encoder = policy.model.get_encoder()
