@@ -180,6 +180,19 @@ def test_a_database_that_is_not_made_yet_is_not_made(sqlite: Path) -> None:
     assert not sqlite.exists()
 
 
+@pytest.mark.usefixtures("sqlite")
+def test_a_database_without_tables_is_told_what_makes_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = SimpleNamespace(found=None)
+    store = Store(uri="postgresql://somewhere/goa", experiment="goa", artifacts=None)
+    monkeypatch.setattr(servers, "read_schema", lambda _: schema)
+    monkeypatch.setattr(servers, "project_store", lambda _: store)
+    (found,) = ask_mlflow(Path())
+    assert (found.state, "has none yet; `goa init` or `goa run` makes them" in found.detail) == (
+        "warn",
+        True,
+    )
+
+
 @pytest.mark.parametrize(
     ("revision", "said"),
     [("451aebb31d03", "mlflow db upgrade"), ("ffffffffffff", "newer MLflow")],

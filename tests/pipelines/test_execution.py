@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from pipelines import execution
 from pipelines.damage import describe_damage
 from pipelines.execution import (
     NotBegunError,
@@ -147,6 +148,24 @@ def test_work_for_other_parameters_is_not_committed(abandoned) -> None:
 def test_work_for_other_dependencies_is_not_committed(abandoned) -> None:
     (abandoned.root / "raw.txt").write_text("other")
     assert run(abandoned, "prepare") is StageState.DONE
+
+
+def test_work_whose_output_is_gone_is_not_committed(abandoned) -> None:
+    (abandoned.root / "out" / "data").unlink()
+    assert run(abandoned, "prepare") is StageState.DONE
+    assert (abandoned.root / "out" / "data").read_text() == "1\n"
+
+
+def test_finished_work_that_dvc_does_not_take_is_done_again(abandoned, monkeypatch) -> None:
+    asked = execution._dvc
+
+    async def refuse_commits(arguments, place, held) -> int:
+        return 1 if arguments[0] == "commit" else await asked(arguments, place, held)
+
+    monkeypatch.setattr(execution, "_dvc", refuse_commits)
+    assert run(abandoned, "prepare") is StageState.DONE
+    assert abandoned.events() == [("prepare", "start"), ("prepare", "end")] * 2
+    assert not done_path("prepare", abandoned.root).exists()
 
 
 def test_a_stage_marks_its_end_with_the_fingerprint_the_rescue_looks_for(toy, monkeypatch) -> None:

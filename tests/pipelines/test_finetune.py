@@ -1,5 +1,6 @@
 """Stage finetune with what the demo's parameters do without: adapters, an evaluator that learns."""
 
+import csv
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -88,6 +89,19 @@ def test_an_evaluator_that_learns_on_has_learnt_before(project: Path) -> None:
     assert list(Path("out/evaluators/learning").glob("*.safetensors"))
     train("learning-17")
     assert measured("learning-17")["updates"] == 2
+
+
+def test_a_policy_is_judged_by_what_was_learnt_before_and_not_by_what_learns_on(
+    project: Path,
+) -> None:
+    change("evaluators", learning=LEARNING | {"refit_every": 1})
+    score_pool(open_stage("score@learning"), "learning")
+    change("finetune", optimiser={"learning_rate": 1e-12})
+    train("learning-17")
+    with Path("out/history/learning-17.csv").open(newline="") as file:
+        found = [row["validation_reward"] for row in csv.DictReader(file)]
+    assert len(found) == 3
+    assert len(set(found)) == 1
 
 
 def test_in_a_team_an_evaluator_does_not_learn_on(

@@ -3,6 +3,7 @@
 import io
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -181,6 +182,15 @@ def test_the_live_publisher_ends_when_its_parent_is_gone(project: Project) -> No
         process.stdin.close()  # as the kernel does for a parent that was killed
 
         assert process.wait(30) == 0
+
+
+def test_settings_that_cannot_be_used_end_the_live_publisher_with_a_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "params.yaml").write_text("tracking: {experimnt: x}\n")
+    monkeypatch.setattr(sys, "argv", ["live", "--root", str(tmp_path), "--execution", "monday"])
+    with pytest.raises(SystemExit, match=r"^error: .*params\.yaml, tracking: .*\n.*experimnt"):
+        module.main()
 
 
 def test_a_live_publisher_that_hangs_does_not_hold_up_the_run(

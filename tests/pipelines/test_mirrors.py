@@ -30,6 +30,11 @@ def test_a_commit_that_is_known_is_not_fetched_again(committed_toy) -> None:
         Mirror(str(committed_toy.root)).commit("main")
 
 
+def test_a_commit_is_fetched_where_nothing_is_there_yet(committed_toy) -> None:
+    sha = git(committed_toy.root, "rev-parse", "HEAD")
+    assert Mirror(str(committed_toy.root)).commit(sha) == sha
+
+
 def test_a_branch_that_is_gone_names_no_revision_any_more(committed_toy) -> None:
     git(committed_toy.root, "branch", "short-lived")
     mirror = Mirror(str(committed_toy.root))

@@ -1,7 +1,12 @@
 """What a version in the registry says of itself."""
 
+import os
+import socket
+
+import pytest
+
 from goa.evaluation.measure import Measurement
-from pipelines.promotion import Outcome, Promotion, model_card
+from pipelines.promotion import Outcome, Promotion, model_card, who
 
 PROMOTION = Promotion(
     outcome=Outcome.PROMOTED,
@@ -37,3 +42,14 @@ def test_it_fits_into_what_mlflow_has_room_for_and_cuts_no_row() -> None:
     assert len(card) < 5000
     assert 1 < len(rows) < 40
     assert all(row.endswith("s |") and row.count("|") == 5 for row in rows)
+
+
+@pytest.mark.parametrize("error", [KeyError("no entry for 1001"), OSError("no name")])
+def test_a_user_without_a_name_is_told_by_number(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def nameless() -> str:
+        raise error
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+    assert who() == f"{os.getuid()}@{socket.gethostname()}"

@@ -217,6 +217,18 @@ def test_an_outage_is_over_in_seconds_and_the_replay_completes_the_execution(
     assert project.runs().keys() == {"monday", *summary.added}
 
 
+@pytest.mark.parametrize("note", ["{", "[]", '{"dvc.lock.sha256": "LOCK"}'])
+def test_a_note_that_cannot_be_read_is_none(project: Project, note: str) -> None:
+    publish(project.root, "monday")
+    lock = hashlib.sha256((project.root / "dvc.lock").read_bytes()).hexdigest()
+    (project.root / ".goa" / "execution.json").write_text(note.replace("LOCK", lock))
+
+    summary = publish(project.root)
+
+    assert summary.added == ()
+    assert project.runs().keys() == {"monday", *summary.known}
+
+
 def test_points_have_the_time_at_which_they_were_spooled(project: Project) -> None:
     spool = project.spool()
     spool.metrics(0, {"update": 0, "loss": 5.0, "validation_loss": 4.0})
@@ -255,6 +267,15 @@ def test_a_history_that_is_no_history_names_file_and_line(project: Project) -> N
     project.write_lock()
 
     with pytest.raises(DataError, match=r"out/history/mle\.csv, line 3: .*'high'"):
+        publish(project.root, "monday")
+
+
+@pytest.mark.parametrize("content", ["", '{"updates": '])
+def test_metrics_that_are_no_json_name_the_file(project: Project, content: str) -> None:
+    (project.root / "metrics" / "pretrain.json").write_text(content)
+    project.write_lock()
+
+    with pytest.raises(DataError, match=r"metrics/pretrain\.json: not JSON: "):
         publish(project.root, "monday")
 
 

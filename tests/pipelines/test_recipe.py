@@ -1,7 +1,9 @@
 """What a report says about getting its numbers again."""
 
+from importlib import metadata
 from pathlib import Path
 
+import pytest
 import yaml
 
 from pipelines.recipe import SECTIONS, make_recipe
@@ -32,3 +34,17 @@ def test_seeds_and_versions_are_given() -> None:
     recipe = make_recipe(PROJECT / "params.yaml", {})
     assert recipe.seeds["fine-tuning"] == "17"
     assert {"python", "torch", "sacrebleu"} <= recipe.versions.keys()
+
+
+def test_run_from_its_sources_goa_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = metadata.version
+
+    def version(name: str) -> str:
+        if name == "goa":
+            raise metadata.PackageNotFoundError(name)
+        return known(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    versions = make_recipe(PROJECT / "params.yaml", {}).versions
+    assert "goa" not in versions
+    assert versions["torch"] == known("torch")
