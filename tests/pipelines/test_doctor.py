@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -522,6 +523,20 @@ def test_whoever_adopts_is_known_by_its_number_name_or_session(
     stage = process(11, 10, session, "python -m pipelines.finetune bleu")
     others = {each.pid: each for each in (parent, shell, stage)}
     assert leftovers._is_adopted(stage, others) is adopted
+
+
+@pytest.mark.parametrize("first", [process(1, 0, 1, "x"), process(7, 0, 7, "x")])
+def test_the_first_process_of_a_container_was_not_adopted(first: Any) -> None:
+    first = replace(first, command="python -m pipelines.finetune bleu")
+    stage = process(11, first.pid, 11, "python -m pipelines.finetune bleu")
+    assert not leftovers._is_adopted(stage, {each.pid: each for each in (first, stage)})
+
+
+def test_what_has_ended_and_waits_to_be_asked_for_is_no_process() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+        assert leftovers._process(Path(f"/proc/{ended.pid}")) is None
+    assert leftovers._process(Path(f"/proc/{os.getpid()}")) is not None
 
 
 # All together

@@ -139,6 +139,16 @@ def test_outputs_that_changed_after_the_work_was_done_are_not_committed(abandone
     assert (abandoned.root / "out" / "data").read_text() == "1\n"
 
 
+def test_a_file_that_changed_within_an_output_is_noticed(toy) -> None:
+    stage = stage_definition("prepare", toy.root)
+    (toy.root / "out/data").mkdir(parents=True)
+    (toy.root / "out/data/a").write_text("a")
+    before = execution._last_change(stage, toy.root)
+    time.sleep(0.02)
+    (toy.root / "out/data/a").write_text("b")
+    assert execution._last_change(stage, toy.root) > before
+
+
 def test_work_for_other_parameters_is_not_committed(abandoned) -> None:
     abandoned.change("seed", 2)
     assert run(abandoned, "prepare") is StageState.DONE

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -125,3 +126,11 @@ def test_it_says_where_it_goes_on_and_which_checkpoint_is_damaged(
     last.write_bytes(b"nothing")
     train("bird-17")
     assert "this checkpoint is damaged, and passed over\n" in capfd.readouterr().err
+
+
+def test_it_says_why_it_does_not_go_on(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for place, rate in enumerate("112"):
+        stage = replace(open_stage("finetune@bird-17"), made_of={"rate": rate})
+        finetune(stage, parse_policy("bird-17"))
+        told = "starting afresh, since the last try was another: rate was 1, is 2\n"
+        assert (told in capfd.readouterr().err) == (place == 2)

@@ -178,6 +178,12 @@ def test_a_broken_dvc_yaml_is_one_message(toy) -> None:
         read_graph(toy.root)
 
 
+def test_a_lock_file_without_a_mapping_of_stages_is_refused(done_toy) -> None:
+    (done_toy.root / "dvc.lock").write_text("stages: [prepare]\n")
+    with pytest.raises(PipelineError, match=r"dvc\.lock: stages are no mapping; restore it"):
+        lock_entries(done_toy.root)
+
+
 def test_an_unknown_stage_has_no_definition(toy) -> None:
     with pytest.raises(PipelineError, match="nosuch"):
         stage_definition("nosuch", toy.root)

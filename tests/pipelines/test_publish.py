@@ -1,9 +1,11 @@
 """Tests of publishing a project."""
 
+import contextlib
 import hashlib
 import json
 import shutil
 import socket
+import sqlite3
 import subprocess
 import time
 from dataclasses import replace
@@ -21,7 +23,7 @@ from goa.tracking.spool import Spool
 from goa.tracking.store import connect
 from pipelines import publish as module
 from pipelines.graph import lock_entries
-from pipelines.publish import project_store, publish
+from pipelines.publish import initialise_store, project_store, publish
 from pipelines.results import Result, stage_run
 from tests.costs import make_cost
 from tests.pipelines.recorded import DVC_YAML, Project
@@ -167,6 +169,19 @@ def test_publishing_again_adds_nothing(project: Project) -> None:
 
     assert (summary.added, summary.known) == ((), ("prepare", "pretrain", "compare"))
     assert {name: run.to_dictionary() for name, run in project.runs().items()} == once
+
+
+def test_the_database_is_made_before_anything_is_published(
+    project: Project, migrated_database: Path
+) -> None:
+    (project.root / "mlflow.db").unlink()
+    initialise_store(project.root)
+    assert tables(project.root / "mlflow.db") == tables(migrated_database)
+
+
+def tables(database: Path) -> set[str]:
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        return {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
 
 
 def test_cached_results_show_in_the_next_execution_even_if_their_files_are_gone(

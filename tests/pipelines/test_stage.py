@@ -309,3 +309,9 @@ def test_a_stage_that_runs_out_of_memory_says_what_to_lower(
     said = capsys.readouterr().err
     assert said.startswith("error: one: not enough memory: ")
     assert "Lower what it holds at a time" in said
+
+
+@pytest.mark.usefixtures("project")
+def test_a_fault_of_the_code_is_shown_as_it_is() -> None:
+    with pytest.raises(RuntimeError, match="^a fault$"), open_stage("one"):
+        raise RuntimeError("a fault")

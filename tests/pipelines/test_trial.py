@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from goa.errors import EvaluatorError
 from goa.evaluation.gameability import Written
 from goa.evaluation.readiness import Readiness
 from goa.evaluators.contract import Evaluator
@@ -145,6 +146,15 @@ def test_an_evaluator_that_cannot_be_built_is_a_no_go_with_its_message() -> None
 
     (reason,) = on_trial(Broken(tenths)).reasons
     assert reason == "it fails: evaluator fake: cannot be built: OSError: no such model"
+
+
+def test_an_evaluator_that_says_itself_what_is_wrong_is_quoted() -> None:
+    class Refusing(Builder):
+        def build(self, name: str) -> Evaluator:
+            raise EvaluatorError(f"evaluator {name}: no such model")
+
+    (reason,) = on_trial(Refusing(tenths)).reasons
+    assert reason == "it fails: evaluator fake: no such model"
 
 
 def sevenless(fake: Fake, samples: Sequence[Sample]) -> list[float | None]:

@@ -20,6 +20,7 @@ from typer.testing import CliRunner, Result
 
 from goa.decoding.generation import Candidates
 from goa.decoding.settings import GreedySettings, SampleSettings
+from goa.errors import PolicyError
 from goa.evaluators.contract import pair_samples
 from goa.evaluators.discriminator import EnergySettings
 from goa.policies.decoder_only import DecoderOnly
@@ -343,3 +344,12 @@ def test_a_terminal_is_told_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("sys.stderr", shown)
     write_lines(Stub("a"), make_lines(io.BytesIO(b"1\n"), io.BytesIO()))  # type: ignore[arg-type]
     assert "1 sources" in shown.getvalue()
+
+
+def test_what_no_source_is_to_blame_for_is_told_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PolicyError("this model cannot write")
+
+    monkeypatch.setattr("pipelines.writer.Writer.write", refuse)
+    result = goa()
+    assert (result.exit_code, result.stderr) == (2, "error: this model cannot write\n")
