@@ -96,7 +96,7 @@ async def reproduce(
     await show_stages(states, spent)
     if outcome.failures:
         raise PipelineError("\n".join(outcome.failures))
-    await show_results(root)
+    await show_results(root, states)
     return states
 
 

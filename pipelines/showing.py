@@ -5,7 +5,7 @@ import contextlib
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -60,17 +60,18 @@ async def show_stages(states: Mapping[str, str], seconds: Mapping[str, float]) -
     await acreate_table_artifact(rows, key="stages", description="How each stage ended.")
 
 
-async def show_results(root: Path) -> None:
-    """Leave the metrics of every finished stage, and the comparison, if there is one."""
+async def show_results(root: Path, stages: Collection[str]) -> None:
+    """Leave the metrics of the stages of a run, and the comparison, if it is one of them."""
     rows = [
         {"stage": stage, "metric": name, "value": value}
         for stage, entry in lock_entries(root).items()
+        if stage in stages
         for name, value in _metrics(Result(root=root, stage=stage, entry=entry))
     ]
     if rows:
-        await acreate_table_artifact(rows, key="metrics", description="Metrics of every stage.")
+        await acreate_table_artifact(rows, key="metrics", description="Metrics of the stages.")
     comparison = root / COMPARISON / "comparison.json"
-    if comparison.exists():
+    if "compare" in stages and comparison.exists():
         page = render_markdown(load_comparison(comparison), {})
         await acreate_markdown_artifact(page, key="comparison", description="Policies compared.")
 

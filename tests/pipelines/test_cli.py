@@ -24,6 +24,7 @@ from pipelines.deploy import Deployed
 from pipelines.execution import StageState
 from pipelines.publish import PublishSummary
 from pipelines.runner import RunOutcome
+from pipelines.stopping import Stopped
 
 SUMMARY = PublishSummary(
     uri="sqlite:///x", pipeline_id="1", page=None, added=("a",), known=(), skipped={}
@@ -152,6 +153,21 @@ app(["run", "--no-publish"])
     for running in map(int, pids.read_text().split()):
         with pytest.raises(ProcessLookupError):
             os.kill(running, 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [(KeyboardInterrupt(), 130, "interrupted\n"), (Stopped(signal.SIGTERM), 143, "stopped\n")],
+)
+def test_what_would_not_go_on_is_not_advised_to(
+    here, monkeypatch, error: BaseException, code: int, words: str
+) -> None:
+    def stop(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("goa.config.check", stop)
+    result = goa("check")
+    assert (result.exit_code, result.stderr) == (code, words)
 
 
 def test_slots_come_from_the_parameters_unless_given(fakes) -> None:

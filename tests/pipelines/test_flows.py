@@ -120,8 +120,8 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         assert seconds["a"] < 1  # between running and done, not since the clock began
         noted.append(("stages", states))
 
-    async def show_results(root: Path) -> None:
-        noted.append(("results", root))
+    async def show_results(root: Path, stages: Any) -> None:
+        noted.append(("results", root, stages))
 
     monkeypatch.setattr(flows, "get_run_logger", lambda: logging.getLogger("test"))
     for stand_in in (run_graph, show_stages, show_results):
@@ -137,7 +137,7 @@ def test_a_flow_hands_on_what_it_is_told_and_shows_what_came_of_it(
     assert shown == [
         ("run", ["a"], 3, {"root": Path("there"), "pull": True}),
         ("stages", {"a": "done"}),
-        ("results", Path("there")),
+        ("results", Path("there"), {"a": "done"}),
     ]
 
 

@@ -136,7 +136,7 @@ def machine(
         listening = addresses_of(processes)
         serving.send_signal(signal.SIGINT)
         serving.wait(60)
-    assert (tmp_path / "serve.txt").read_text().endswith("go on from here\n")
+    assert (tmp_path / "serve.txt").read_text().endswith("\ninterrupted\n")
     assert len(processes) > 5
     assert listening == {"127.0.0.1"}
     assert (committed_toy.root / "prefect.db").exists() == (not database)

@@ -197,19 +197,33 @@ def test_metrics_of_every_stage_are_shown_and_lost_ones_left_out(
     (tmp_path / "metrics" / "b.json").write_text(json.dumps({"bleu": 0.5}))
     entries = {name: {"outs": [{"path": f"metrics/{name}.json"}]} for name in "ab"}
     monkeypatch.setattr(showing, "lock_entries", lambda _: entries)
-    asyncio.run(show_results(tmp_path))
+    asyncio.run(show_results(tmp_path, ["a", "b"]))
     assert artifacts.told == [("metrics", [{"stage": "b", "metric": "bleu", "value": 0.5}])]
+
+
+def test_a_run_of_a_part_shows_nothing_of_the_rest(
+    tmp_path: Path, artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "metrics").mkdir()
+    for value, name in enumerate("ab"):
+        (tmp_path / "metrics" / f"{name}.json").write_text(json.dumps({"bleu": value}))
+    (tmp_path / "out" / "comparison").mkdir(parents=True)
+    save_comparison(tmp_path / "out" / "comparison" / "comparison.json", COMPARISON)
+    entries = {name: {"outs": [{"path": f"metrics/{name}.json"}]} for name in ("a", "b", "compare")}
+    monkeypatch.setattr(showing, "lock_entries", lambda _: entries)
+    asyncio.run(show_results(tmp_path, ["a"]))
+    assert artifacts.told == [("metrics", [{"stage": "a", "metric": "bleu", "value": 0.0}])]
 
 
 def test_the_comparison_is_shown_as_a_page(
     tmp_path: Path, artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(showing, "lock_entries", lambda _: {})
-    asyncio.run(show_results(tmp_path))
+    asyncio.run(show_results(tmp_path, ["compare"]))
     assert artifacts.told == []  # nothing measured, nothing compared
     (tmp_path / "out" / "comparison").mkdir(parents=True)
     save_comparison(tmp_path / "out" / "comparison" / "comparison.json", COMPARISON)
-    asyncio.run(show_results(tmp_path))
+    asyncio.run(show_results(tmp_path, ["compare"]))
     ((key, page),) = artifacts.told
     assert key == "comparison"
     assert page == render_markdown(COMPARISON, {})
