@@ -39,6 +39,18 @@ TESTS = {
     "siblings": "siblings diversity normalisation",
     "memory": "memory sentiment relevance",
     "tokens": "tokens distinct length relevance repetition",
+    "learning": "discriminator python",
+    "workers": "scoring",
+    "text_model": "classifier bertscore",
+    "sequence_classifier": "classifier",
+    "pretrained": "classifier bertscore",
+    "text_pair_network": "discriminator",
+    "aims": "finetuning update loop",
+    "diagnostics": "update evolution loop",
+    "looks": "loop guards finetuning",
+    "misfits": "update finetuning",
+    "reward_validation": "finetuning loop",
+    "validation": "loop finetuning",
 }
 """Of modules that are tested by the files of others: the names of those."""
 UNPLACED = 3
@@ -153,7 +165,7 @@ class Mutation:
         os.dup2(silent, 1)
         os.dup2(silent, 2)
         resource.setrlimit(resource.RLIMIT_CPU, (int(limit) + 1, int(limit) + 1))
-        signal.alarm(60 * 15)
+        signal.alarm(60 + 3 * int(limit))  # who waits for ever takes no time of the processor
         seconds = {}
         for item, following in zip(items, [*items[1:], None], strict=True):
             before = time.process_time()

@@ -127,4 +127,4 @@ def _cosine(first: Mapping[str, float], second: Mapping[str, float]) -> float:
 
 @lru_cache(maxsize=1 << 16)
 def _bucket(word: str) -> int:
-    return zlib.crc32(word.encode("utf-8", "surrogatepass")) % _BUCKETS
+    return zlib.crc32(word.encode()) % _BUCKETS
