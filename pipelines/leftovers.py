@@ -138,14 +138,12 @@ def _processes() -> Mapping[int, _Process]:
 def _process(path: Path) -> _Process | None:
     try:
         before, _, after = (path / "stat").read_text(errors="replace").rpartition(")")
-        state, parent, _, session, *_ = after.split()
+        _, parent, _, session, *_ = after.split()
         command = (path / "cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ")
         folder = (path / "cwd").readlink()
     except PermissionError:  # somebody else's
         folder, command = None, b""
-    except OSError:
-        return None
-    if state == "Z":
+    except OSError:  # it has ended, though who started it may not have asked for it yet
         return None
     return _Process(
         pid=int(path.name),
