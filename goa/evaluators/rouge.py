@@ -173,7 +173,7 @@ def _pair_by_pair(
         references = prepare(example.references)
         for candidate in prepare(texts):
             found = [compare(reference, candidate) for reference in references]
-            rows.append(found + [(-1, found[0][1], 0)] * (width - len(found)))
+            rows.append(found + [(-1, 0, 0)] * (width - len(found)))
     table = np.array(rows, dtype=np.int64)
     return Counts(
         candidate=table[:, :1, 1],
