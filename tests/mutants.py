@@ -40,6 +40,8 @@ TESTS = {
     "memory": "memory sentiment relevance",
     "tokens": "tokens distinct length relevance repetition",
     "learning": "discriminator python",
+    "python": "python recipe",
+    "http": "http recipe",
     "workers": "scoring",
     "text_model": "classifier bertscore",
     "sequence_classifier": "classifier",

@@ -5,9 +5,19 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
+import goa
 from goa.errors import EvaluatorError
-from goa.evaluators.contract import Evaluator, applicable, checked_score, pair_samples, ratio
+from goa.evaluators.contract import (
+    Evaluator,
+    FloatArray,
+    applicable,
+    checked_score,
+    describe,
+    pair_samples,
+    ratio,
+)
 from goa.records import Example, Sample, Scores
+from goa.settings import Settings
 
 EXAMPLE = Example(id="e7", source="s", references=("r",))
 
@@ -57,6 +67,12 @@ def test_a_value_outside_the_unit_interval_is_an_error_that_shows_the_sample(val
         checked_score(give(0.5, value), write("good", "worse"))
 
 
+@pytest.mark.parametrize("value", [1.1, -0.1])
+def test_values_that_are_all_outside_of_it_are_no_better(value: float) -> None:
+    with pytest.raises(EvaluatorError, match=r"which is not in \[0, 1\], to example 'e7'"):
+        checked_score(give(value), write("a"))
+
+
 def test_a_part_outside_the_unit_interval_is_named() -> None:
     broken = Scripted(lambda _: Scores(values=(0.5,), parts={"tone": (2.0,)}))
     with pytest.raises(EvaluatorError, match="scripted, tone: gave 2.0"):
@@ -94,6 +110,18 @@ def test_an_evaluator_that_fails_on_a_batch_alone_is_named_with_the_batch() -> N
         checked_score(Scripted(answer), write("a", "b", "c"))
 
 
+def test_what_was_noted_on_an_error_is_told_with_it() -> None:
+    def answer(_: Sequence[Sample]) -> Scores:
+        error = KeyError("lexicon")
+        error.add_note("It is made by `make lexicon`.")
+        raise error
+
+    with pytest.raises(
+        EvaluatorError, match=r"KeyError: 'lexicon' It is made by `make lexicon`\.$"
+    ):
+        checked_score(Scripted(answer), write("a"))
+
+
 @pytest.mark.parametrize("trait", ["reads_batch", "draws"])
 def test_what_hangs_on_the_batch_or_on_chance_sees_every_sample(trait: str) -> None:
     evaluator = give(0.1, 0.2)
@@ -128,6 +156,15 @@ def test_equal_samples_are_scored_once_and_order_is_kept() -> None:
     assert [sample.candidate for sample in lengths.seen] == ["bb", "a", "ccc"]
 
 
+def test_parts_of_equal_samples_are_in_their_order_too() -> None:
+    def answer(samples: Sequence[Sample]) -> Scores:
+        lengths = tuple(len(sample.candidate) / 9 for sample in samples)
+        return Scores(values=lengths, parts={"again": lengths, "none": (None,) * len(samples)})
+
+    found = checked_score(Scripted(answer), write("bb", "a", "bb"))
+    assert found.parts == {"again": (2 / 9, 1 / 9, 2 / 9), "none": (None, None, None)}
+
+
 def test_equal_candidates_for_different_examples_are_different_samples() -> None:
     other = Example(id="e8", source="s", references=("r",))
     values = checked_score(give(0.1, 0.2), pair_samples([EXAMPLE, other], ["a", "a"])).values
@@ -149,9 +186,40 @@ def test_where_nothing_applies_the_corpus_score_is_nan() -> None:
 
 
 def test_a_ratio_is_taken_row_by_row() -> None:
-    sums = np.array([[1.0, 2.0], [0.0, 0.0], [3.0, 4.0]])
-    np.testing.assert_array_equal(ratio(sums), [0.5, np.nan, 0.75])
+    sums = np.array([[1.0, 2.0], [0.0, 0.0], [3.0, 4.0], [0.5, 1.0]])
+    np.testing.assert_array_equal(ratio(sums), [0.5, np.nan, 0.75, 0.5])
+
+
+def test_a_corpus_score_is_an_average_unless_there_are_statistics_of_its_own() -> None:
+    class Counting(Scripted):
+        def statistics(self, samples: Sequence[Sample]) -> FloatArray:
+            return np.ones((len(samples), 2))
+
+    assert give(0.5).averages is True
+    assert Counting(lambda _: Scores(values=())).averages is False
+
+
+def test_what_does_not_say_so_learns_nothing() -> None:
+    assert list(give().learners()) == []
 
 
 def test_no_samples_have_statistics_of_the_right_shape() -> None:
     assert applicable([]).shape == (0, 2)
+
+
+class Inner(Settings):
+    cased: bool = True
+    stemmed: bool = False
+
+
+class Outer(Settings):
+    kind: str = "scripted"
+    order: int = 4
+    secret: str = "x"
+    inner: Inner = Inner()
+
+
+def test_a_signature_says_kind_settings_and_versions() -> None:
+    found = describe(Outer(), "goa", "numpy", without=["secret", "inner"])
+    assert found == f"scripted|order:4|version:goa-{goa.__version__},numpy-{np.__version__}"
+    assert describe(Inner(), "numpy") == f"cased:yes|stemmed:no|version:numpy-{np.__version__}"

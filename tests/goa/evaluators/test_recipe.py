@@ -67,3 +67,6 @@ def test_settings_say_what_scores_hang_on(recipe: Recipe, influences: set[str]) 
 def test_saying_that_references_are_not_read_makes_no_other_evaluator() -> None:
     told = HttpSettings(url=URL, reads_references=False).build("x")
     assert told.signature == HttpSettings(url=URL).build("x").signature
+    function = "statistics:mean"
+    called = PythonSettings(function=function, reads_references=False).build("x")
+    assert called.signature == PythonSettings(function=function).build("x").signature
