@@ -48,6 +48,7 @@ TESTS = {
     "pretrained": "classifier bertscore",
     "text_pair_network": "discriminator",
     "aims": "finetuning update loop",
+    "optimiser": "optimiser loop",
     "diagnostics": "update evolution loop",
     "looks": "loop guards finetuning",
     "misfits": "update finetuning",

@@ -252,6 +252,18 @@ def test_an_alarm_tells_since_when_how_far_and_which_outputs_lost_most() -> None
     assert (first.score_before, first.score_after) == (0.4, 0.1)
 
 
+def test_what_lost_most_is_not_what_scored_least() -> None:
+    state = state_of([0.2, 0.5], first_outputs=texts(9, 4), last_outputs=texts(6, 2))
+    (alarm,) = guards().alarms("x-1", state)
+    assert [each.source for each in alarm.examples] == [f"Quelle {n}" for n in (0, 2, 4, 6, 8)]
+
+
+@pytest.mark.parametrize("between", [0.1, 0.9])
+def test_a_reward_rose_if_the_last_is_above_the_first(between: float) -> None:
+    assert len(guards().alarms("x-1", state_of([0.2, between, 0.3]))) == 1
+    assert guards().alarms("x-1", state_of([0.3, between, 0.2])) == []
+
+
 def test_there_is_no_alarm_where_the_reward_did_not_rise_or_the_guard_recovered() -> None:
     assert guards().alarms("x-1", state_of([0.5, 0.6, 0.5, 0.4])) == []
     assert guards().alarms("x-1", state_of([0.2, 0.5], worse_since={})) == []
@@ -264,6 +276,8 @@ def test_the_reward_of_draws_counts_too_within_the_last_phase() -> None:
     assert guards().alarms("x-1", state) == []  # 0.9 to 0.4
     state.phase_start = 1
     assert len(guards().alarms("x-1", state)) == 1  # 0.1 to 0.4
+    state.rows[3]["reward"] = 0.05
+    assert len(guards().alarms("x-1", state)) == 1
 
 
 def test_alarms_come_back_from_disk_as_they_were(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Learning rates, and who is stepped by which."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -77,3 +79,51 @@ def test_slowing_down_halves_the_models_rate_and_leaves_the_heads() -> None:
     optimiser.step(0)
     assert float(weight.detach()) == pytest.approx(-0.025, rel=1e-3)
     assert float(own.detach()) - before == pytest.approx(-0.5, rel=1e-3)
+
+
+def steps(optimiser: Optimiser, gradients: Sequence[float], start: int = 0) -> list[float]:
+    """Step by each gradient, and give where the first weight is then."""
+    (weight, *_) = optimiser.parameters
+    found = []
+    for update, gradient in enumerate(gradients, start):
+        assert weight.grad is None  # the last one is gone
+        weight.grad = torch.full_like(weight, gradient)
+        optimiser.step(update)
+        found.append(float(weight.detach()))
+    return found
+
+
+def make(value: float = 0.0, **settings: Any) -> Optimiser:
+    weights = {"w": torch.full([1], value, requires_grad=True)}
+    return Optimiser(weights, OptimiserSettings(**{"learning_rate": 0.1} | settings), 9)
+
+
+def test_steps_are_those_of_adam_with_decay_apart() -> None:
+    gradients, (first, second), decay = [0.3, 0.1, -0.2], (0.5, 0.8), 0.25
+    weight = mean = square = 0.0
+    expected = []
+    for update, gradient in enumerate(gradients, 1):
+        mean = first * mean + (1 - first) * gradient
+        square = second * square + (1 - second) * gradient**2
+        weight *= 1 - 0.1 * decay
+        size = math.sqrt(square / (1 - second**update)) + 1e-8
+        weight -= 0.1 * mean / (1 - first**update) / size
+        expected.append(weight)
+    optimiser = make(betas=[first, second], weight_decay=decay)
+    assert steps(optimiser, gradients) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_restored_optimiser_goes_on_as_the_one_that_was_kept() -> None:
+    kept = make()
+    (value,) = steps(kept, [0.3])
+    resumed = make(value)
+    resumed.restore({name: tensor.clone() for name, tensor in kept.tensors().items()})
+    assert steps(resumed, [0.1, -0.2], 1) == steps(kept, [0.1, -0.2], 1)
+
+
+def test_one_that_forgets_steps_as_if_it_were_the_first_time() -> None:
+    optimiser = make()
+    (value,) = steps(optimiser, [0.3])
+    optimiser.forget()
+    assert optimiser.tensors() == {}
+    assert steps(optimiser, [0.001]) == pytest.approx([value - 0.1], rel=1e-4)
