@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from goa import __version__
 from goa.errors import SettingsError
 from goa.evaluators.composite import (
     Composite,
@@ -291,6 +292,7 @@ def test_its_signature_tells_combination_weights_floors_and_parts() -> None:
     signature = build(combine="lexicographic", parts=parts).signature
     assert signature.startswith("composite|combine:lexicographic|a:3.0*[rank of rule|relevance:0.5")
     assert "]>=0.5|b:1.0*[rule|" in signature
+    assert signature.endswith(f"]|version:goa-{__version__}")  # b has no floor
 
 
 def test_a_part_whose_name_could_be_another_parts_breakdown_is_refused() -> None:

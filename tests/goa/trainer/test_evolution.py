@@ -218,6 +218,30 @@ def test_the_price_of_divergence_is_steered(policy: Policy, corpus: Corpus) -> N
     assert search.updater.anchor.weight == pytest.approx(0.5 * 0.98)  # no divergence yet
 
 
+def test_the_divergence_that_is_steered_by_is_that_of_a_token(
+    policy: Policy, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = evolution(policy, corpus, {"weight": 0.5, "target": 1.0}, num_pairs=1)
+    with torch.no_grad():
+        policy.model.get_parameter(NAME).mul_(1.5)
+    steered: list[float] = []
+    monkeypatch.setattr(search.updater, "steer", steered.append)
+    lesson = search.learn(0, Catch(policy.trained(), OptimiserSettings(), 5))
+    total, count = lesson.totals["kl"]
+    assert count > 1
+    assert steered == [pytest.approx(total / count)]
+    assert steered[0] > 0
+
+
+def test_the_spread_of_what_the_sides_earned_is_told(policy: Policy, corpus: Corpus) -> None:
+    search = evolution(policy, corpus, num_pairs=2, sigma=0.01)
+    lesson = search.learn(0, Catch(policy.trained(), OptimiserSettings(), 5))
+    moves = [float(dict(search._noise(0, pair))[NAME].flatten()[3]) for pair in range(2)]
+    spread = 0.01 * math.hypot(*moves) / math.sqrt(2)
+    assert lesson.totals["perturbed_spread"] == (pytest.approx(spread, rel=1e-3), 1.0)
+    assert lesson.totals["grad_norm"] == (1.0, 1.0)
+
+
 def test_shuffled_rewards_are_those_of_other_perturbations(policy: Policy, corpus: Corpus) -> None:
     plain, control = (evolution(policy, corpus, num_pairs=4) for _ in range(2))
     control.rounds.plan = replace(control.rounds.plan, control="shuffled")
