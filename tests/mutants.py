@@ -42,6 +42,7 @@ TESTS = {
     "learning": "discriminator python",
     "python": "python recipe",
     "http": "http recipe",
+    "connection": "connection http",
     "workers": "scoring",
     "text_model": "classifier bertscore",
     "sequence_classifier": "classifier",

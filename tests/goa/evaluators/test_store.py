@@ -16,12 +16,13 @@ def sample(candidate: str, source: str = "s", *references: str, key: str = "1") 
 
 
 def test_what_was_kept_is_found_by_the_next_that_opens_the_store(tmp_path: Path) -> None:
-    first = RewardStore(tmp_path, "bleu|case:mixed")
+    folder = tmp_path / ".goa" / "rewards"
+    first = RewardStore(folder, "bleu|case:mixed")
     texts = ["", "a", "我们 😀", "\ud800\x00"]
     scored = [(sample(text), Stored(place / 7, (None, 0.5))) for place, text in enumerate(texts)]
     first.add(["x", "y"], scored)
     first.close()
-    second = RewardStore(tmp_path, "bleu|case:mixed")
+    second = RewardStore(folder, "bleu|case:mixed")
     assert second.part_names == ("x", "y")
     assert second.find([sample(text) for text in [*texts, "new"]]) == [
         *(stored for _, stored in scored),

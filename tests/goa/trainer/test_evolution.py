@@ -111,6 +111,12 @@ def test_the_weights_are_put_back_exactly(policy: Policy, corpus: Corpus) -> Non
     assert all(torch.equal(weight, before[name]) for name, weight in policy.trained().items())
 
 
+def test_it_writes_without_dropout(policy: Policy, corpus: Corpus) -> None:
+    policy.model.train()
+    evolution(policy, corpus, num_pairs=1).learn(0, Catch(policy.trained(), OptimiserSettings(), 5))
+    assert not policy.model.training
+
+
 def test_the_reward_rises(policy: Policy, corpus: Corpus) -> None:
     search = evolution(policy, corpus, num_pairs=4)
     optimiser = Optimiser(policy.trained(), OptimiserSettings(learning_rate=1e-2), 5)
