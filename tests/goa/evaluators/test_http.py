@@ -184,6 +184,32 @@ def test_a_busy_server_is_asked_again_after_longer_and_longer_pauses(server, sta
     assert fourth - third >= 0.2
 
 
+class Patient:
+    """Waits without waiting, and remembers."""
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+
+    def wait(self, seconds: float) -> bool:
+        self.waits.append(seconds)
+        return False
+
+    def set(self) -> None:
+        """Give up nothing: there is but one request."""
+
+
+@pytest.mark.parametrize(
+    ("backoff", "expected"), [(0.5, [0.5, 1.0, 2.0, 4.0]), (60.0, [60.0, 120.0, 240.0, 300.0])]
+)
+def test_pauses_double_up_to_five_minutes(server, monkeypatch, backoff, expected) -> None:
+    patient = Patient()
+    monkeypatch.setattr("goa.evaluators.connection.Event", lambda: patient)
+    server.replies = [Reply(body=b"busy", status=503)] * 4
+    found = checked_score(ask(server, backoff=backoff, retries=4), write("ab"))
+    assert found.values == (0.2,)
+    assert patient.waits == expected
+
+
 def test_a_server_may_say_how_long_to_wait(server) -> None:
     server.replies = [Reply(body=b"", status=503, headers={"Retry-After": "1"})]
     assert checked_score(ask(server), write("ab")).values == (0.2,)

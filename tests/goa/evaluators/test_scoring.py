@@ -260,6 +260,18 @@ os.kill(os.getpid(), 9)
 """
 
 
+def test_closing_ends_the_processes_and_lets_go_of_the_store(opened: Open) -> None:
+    service = opened(processes=1)
+    checked_score(service, write("a"))
+    assert service._workers is not None
+    (process,) = service._workers._pool._processes.values()
+    service.close()
+    assert not process.is_alive()
+    assert service._store is not None
+    with pytest.raises(EvaluatorError, match="closed"):
+        service._store.find(write("a", "b"))  # of the second example nothing is in memory
+
+
 def test_a_process_ends_when_whoever_asked_it_was_killed() -> None:
     root = Path(__file__).parents[3]
     argv = [sys.executable, "-c", LEAVING]
