@@ -18,7 +18,7 @@ from goa.evaluators.bleu import BleuSettings
 from goa.evaluators.contract import Evaluator, checked_score
 from goa.evaluators.rule import RuleSettings
 from goa.evaluators.scoring import ScoringService, ScoringSettings
-from goa.evaluators.workers import Builder, Workers
+from goa.evaluators.workers import Builder, Call, Workers
 from goa.records import Example, Sample, Scores
 from goa.settings import validate
 
@@ -258,6 +258,27 @@ workers.wait(workers.submit([sample]))
 print(*workers._pool._processes, flush=True)
 os.kill(os.getpid(), 9)
 """
+
+
+@pytest.mark.parametrize(
+    ("traits", "sizes"), [((), [2, 2, 1]), (("reads_batch",), [5]), (("draws",), [5])]
+)
+def test_only_what_hangs_on_nothing_else_is_scored_in_pieces(
+    opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, traits, sizes
+) -> None:
+    monkeypatch.setattr("goa.evaluators.scoring.SAMPLES_PER_CALL", 2)
+    service = opened(CountingSettings(tmp_path / "log", frozenset(traits)), processes=1)
+    assert service._workers is not None
+    submit, asked = service._workers.submit, []
+
+    def note(samples: Sequence[Sample]) -> Call:
+        asked.append(len(samples))
+        return submit(samples)
+
+    monkeypatch.setattr(service._workers, "submit", note)
+    values = checked_score(service, write("a", "bb", "ccc", "dddd", "e")).values
+    assert values == (0.1, 0.2, 0.3, 0.4, 0.1)
+    assert asked == sizes
 
 
 def test_closing_ends_the_processes_and_lets_go_of_the_store(opened: Open) -> None:
