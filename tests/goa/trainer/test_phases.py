@@ -1,7 +1,7 @@
 """Phases are what their settings say."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from goa.trainer.evolution import Evolution
 from goa.trainer.finetuning import FinetuneSettings
 from goa.trainer.optimiser import Optimiser
 from goa.trainer.phases import Materials, make_phases
+from goa.trainer.reward_validation import RewardValidation
 from goa.trainer.settings import DivergenceSettings, OptimiserSettings
 from goa.trainer.team import Team
 from goa.trainer.update import RolloutLearner
@@ -203,6 +204,50 @@ def test_perturbation_and_several_steps_reach_the_updater(materials: Materials) 
     assert plan.perturbation is not None
     assert plan.perturbation.settings.share == 0.25
     assert not plan.dropout
+
+
+@pytest.mark.parametrize(
+    ("settings", "asked"),
+    [
+        ({}, set()),
+        ({"objective": {"kind": "reinforce", "baseline": "greedy"}}, {"greedy"}),
+        ({"likelihood_weight": 0.5}, {"references"}),
+        (
+            {"objective": {"kind": "mrt"}, "with_reference": True},
+            {"reference_among_candidates"},
+        ),
+        ({"credit": {"kind": "reward_to_go"}}, {"credits"}),
+        ({"objective": {"kind": "mixer"}}, {"prefix_share"}),
+        ({"noise": {"swaps": 0.1}}, {"noise"}),
+    ],
+)
+def test_rollouts_hold_what_settings_need_and_no_more(
+    materials: Materials, settings: dict[str, Any], asked: set[str]
+) -> None:
+    (phase,) = make(materials, **settings)
+    needs = rounds_of(phase).writer.needs
+    assert {field.name for field in fields(needs) if getattr(needs, field.name)} == asked
+
+
+def test_what_cannot_be_scored_is_dropped_in_rounds_and_looks_where_told(
+    materials: Materials,
+) -> None:
+    for drops in (False, True):
+        (phase,) = make(replace(materials, drops=drops))
+        assert isinstance(phase.validate, RewardValidation)
+        assert (rounds_of(phase).writer.needs.drops, phase.validate.drops) == (drops, drops)
+
+
+def test_a_phase_has_its_idea_of_a_collapse_and_what_learns_on(materials: Materials) -> None:
+    learning = {"kind": "discriminator", "embedding": 4, "channels": 4, "buckets": 32}
+    plain, other = make(
+        materials, phases=[{}, {"evaluator": learning}], collapse={"restorations": 7}
+    )
+    for phase in (plain, other):
+        assert phase.collapse is not None
+        assert phase.collapse.restorations == 7
+    assert list(plain.learners) == []
+    assert [learner.name for learner in other.learners] == ["phase_2"]
 
 
 @pytest.mark.parametrize("control", ["constant", "shuffled"])
