@@ -11,6 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from goa.errors import EvaluatorError, SettingsError
@@ -200,9 +201,12 @@ def test_a_process_that_dies_is_an_error_and_the_next_call_has_another(opened: O
 def test_an_evaluator_that_takes_too_long_is_stopped(opened: Open) -> None:
     service = opened(processes=1)
     checked_score(service, write("a"))  # the process is up
-    service._workers._timeout = 0.5  # type: ignore[union-attr]
+    assert service._workers is not None
+    service._workers._timeout = 0.5
+    (process,) = service._workers._pool._processes.values()
     with pytest.raises(EvaluatorError, match="took longer than scoring.timeout, 0.5 s"):
         checked_score(service, write("sleep"))
+    assert not process.is_alive()
 
 
 def test_calls_beside_one_that_ends_its_process_are_made_again(
@@ -258,6 +262,18 @@ workers.wait(workers.submit([sample]))
 print(*workers._pool._processes, flush=True)
 os.kill(os.getpid(), 9)
 """
+
+
+def test_statistics_and_corpus_scores_are_the_evaluators_own(opened: Open, tmp_path: Path) -> None:
+    samples = write("source 0", "reference 1 is this", "reference 2")
+    plain, bleu = BleuSettings().build("bleu"), opened(BleuSettings())
+    assert not bleu.averages
+    assert np.array_equal(bleu.statistics(samples), plain.statistics(samples))
+    sums = plain.statistics(samples).sum(axis=0)
+    assert bleu.corpus(sums) == plain.corpus(sums)
+    counting = opened()
+    assert counting.averages
+    assert counting.statistics(write("a", "bb")).tolist() == [[0.1, 1.0], [0.2, 1.0]]
 
 
 @pytest.mark.parametrize(
