@@ -39,14 +39,16 @@ class Commands(TyperGroup):
             typer.echo(f"error: {printable(f'{where}: {what}')}", err=True)
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
-            typer.echo(f"interrupted{self._advice(ctx)}", err=True)
+            typer.echo(f"interrupted{_advice(ctx)}", err=True)
             raise typer.Exit(130) from None
         except Stopped as stopped:
-            typer.echo(f"stopped{self._advice(ctx)}", err=True)
+            typer.echo(f"stopped{_advice(ctx)}", err=True)
             raise typer.Exit(stopped.exit_code) from None
 
-    def _advice(self, ctx: Any) -> str:
-        return "; run it again to go on from here" if ctx.invoked_subcommand == "run" else ""
+
+def _advice(ctx: Any) -> str:
+    """Say what to do about a command that was stopped, where it would go on."""
+    return "; run it again to go on from here" if ctx.invoked_subcommand == "run" else ""
 
 
 app = typer.Typer(

@@ -139,16 +139,6 @@ def test_outputs_that_changed_after_the_work_was_done_are_not_committed(abandone
     assert (abandoned.root / "out" / "data").read_text() == "1\n"
 
 
-def test_a_file_that_changed_within_an_output_is_noticed(toy) -> None:
-    stage = stage_definition("prepare", toy.root)
-    (toy.root / "out/data").mkdir(parents=True)
-    (toy.root / "out/data/a").write_text("a")
-    before = execution._last_change(stage, toy.root)
-    time.sleep(0.02)
-    (toy.root / "out/data/a").write_text("b")
-    assert execution._last_change(stage, toy.root) > before
-
-
 def test_work_for_other_parameters_is_not_committed(abandoned) -> None:
     abandoned.change("seed", 2)
     assert run(abandoned, "prepare") is StageState.DONE
@@ -176,6 +166,16 @@ def test_finished_work_that_dvc_does_not_take_is_done_again(abandoned, monkeypat
     assert run(abandoned, "prepare") is StageState.DONE
     assert abandoned.events() == [("prepare", "start"), ("prepare", "end")] * 2
     assert not done_path("prepare", abandoned.root).exists()
+
+
+def test_a_file_that_changed_within_an_output_is_noticed(toy) -> None:
+    stage = stage_definition("prepare", toy.root)
+    (toy.root / "out/data").mkdir(parents=True)
+    (toy.root / "out/data/a").write_text("a")
+    before = execution._last_change(stage, toy.root)
+    time.sleep(0.02)
+    (toy.root / "out/data/a").write_text("b")
+    assert execution._last_change(stage, toy.root) > before
 
 
 def test_a_stage_marks_its_end_with_the_fingerprint_the_rescue_looks_for(toy, monkeypatch) -> None:
@@ -210,35 +210,33 @@ def test_what_the_cache_gives_back_damaged_is_not_taken_for_whole(done_toy) -> N
     assert (done_toy.root / "out/data").read_text() == "1\n"
 
 
-def test_a_folder_from_the_cache_is_held_against_the_list_of_its_files(toy) -> None:
+@pytest.fixture
+def folder_toy(toy):
+    """Give a project whose first output is a folder of two files, in the cache."""
     (toy.root / "out/data").mkdir(parents=True)
     for name in ("a", "b"):
         (toy.root / "out/data" / name).write_text(name)
     toy.dvc("commit", "--force", "prepare")
-    assert describe_damage("prepare", toy.root) is None
-    (toy.root / "out/data/b").write_text("c")
-    assert "damaged files: out/data/b\n" in str(describe_damage("prepare", toy.root))
+    return toy
 
 
-def test_of_a_folder_whose_list_the_cache_lost_or_changed_the_whole_is_damaged(toy) -> None:
-    (toy.root / "out/data").mkdir(parents=True)
-    for name in ("a", "b"):
-        (toy.root / "out/data" / name).write_text(name)
-    toy.dvc("commit", "--force", "prepare")
-    digest = toy.lock()["stages"]["prepare"]["outs"][0]["md5"]
-    kept = toy.root / ".dvc/cache/files/md5" / digest[:2] / digest[2:]
+def test_a_folder_from_the_cache_is_held_against_the_list_of_its_files(folder_toy) -> None:
+    assert describe_damage("prepare", folder_toy.root) is None
+    (folder_toy.root / "out/data/b").write_text("c")
+    assert "damaged files: out/data/b\n" in str(describe_damage("prepare", folder_toy.root))
+
+
+def test_of_a_folder_whose_list_the_cache_lost_or_changed_the_whole_is_damaged(folder_toy) -> None:
+    digest = folder_toy.lock()["stages"]["prepare"]["outs"][0]["md5"]
+    kept = folder_toy.root / ".dvc/cache/files/md5" / digest[:2] / digest[2:]
     kept.chmod(0o644)
     kept.write_text("[]")
-    told = str(describe_damage("prepare", toy.root))
+    told = str(describe_damage("prepare", folder_toy.root))
     assert told.splitlines()[-1] == f"rm -rf out/data {kept}"
     kept.unlink()
-    assert describe_damage("prepare", toy.root) == told
+    assert describe_damage("prepare", folder_toy.root) == told
 
 
-def test_a_file_that_the_cache_did_not_give_back_is_damaged(toy) -> None:
-    (toy.root / "out/data").mkdir(parents=True)
-    for name in ("a", "b"):
-        (toy.root / "out/data" / name).write_text(name)
-    toy.dvc("commit", "--force", "prepare")
-    (toy.root / "out/data/a").unlink()
-    assert "damaged files: out/data/a\n" in str(describe_damage("prepare", toy.root))
+def test_a_file_that_the_cache_did_not_give_back_is_damaged(folder_toy) -> None:
+    (folder_toy.root / "out/data/a").unlink()
+    assert "damaged files: out/data/a\n" in str(describe_damage("prepare", folder_toy.root))

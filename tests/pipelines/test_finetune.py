@@ -70,6 +70,13 @@ def train(name: str) -> None:
     finetune(open_stage(f"finetune@{name}"), parse_policy(name))
 
 
+@pytest.fixture
+def learning(project: Path) -> None:
+    """Add an evaluator that learns on in every round."""
+    change("evaluators", learning=LEARNING | {"refit_every": 1})
+    score_pool(open_stage("score@learning"), "learning")
+
+
 @pytest.mark.parametrize(
     ("save", "file"), [("merged", "model.safetensors"), ("alone", "adapter_model.safetensors")]
 )
@@ -84,19 +91,15 @@ def test_an_adapter_is_trained_and_saved_as_asked_for(project: Path, save: str, 
     assert any(not torch.equal(weight, weights[1][name]) for name, weight in weights[0].items())
 
 
-def test_an_evaluator_that_learns_on_has_learnt_before(project: Path) -> None:
-    change("evaluators", learning=LEARNING | {"refit_every": 1})
-    score_pool(open_stage("score@learning"), "learning")
+@pytest.mark.usefixtures("learning")
+def test_an_evaluator_that_learns_on_has_learnt_before() -> None:
     assert list(Path("out/evaluators/learning").glob("*.safetensors"))
     train("learning-17")
     assert measured("learning-17")["updates"] == 2
 
 
-def test_a_policy_is_judged_by_what_was_learnt_before_and_not_by_what_learns_on(
-    project: Path,
-) -> None:
-    change("evaluators", learning=LEARNING | {"refit_every": 1})
-    score_pool(open_stage("score@learning"), "learning")
+@pytest.mark.usefixtures("learning")
+def test_a_policy_is_judged_by_what_was_learnt_before_and_not_by_what_learns_on() -> None:
     change("finetune", optimiser={"learning_rate": 1e-12})
     train("learning-17")
     with Path("out/history/learning-17.csv").open(newline="") as file:
@@ -105,11 +108,8 @@ def test_a_policy_is_judged_by_what_was_learnt_before_and_not_by_what_learns_on(
     assert len(set(found)) == 1
 
 
-def test_in_a_team_an_evaluator_does_not_learn_on(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    change("evaluators", learning=LEARNING | {"refit_every": 1})
-    score_pool(open_stage("score@learning"), "learning")
+@pytest.mark.usefixtures("learning")
+def test_in_a_team_an_evaluator_does_not_learn_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipelines.finetune.join_team", lambda *_: SimpleNamespace(size=2))
     with pytest.raises(EvaluatorError, match="learning: learns in one process alone; set compute"):
         train("learning-17")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-import goa
+from goa import __version__
 from goa.errors import EvaluatorError
 from goa.evaluators.contract import (
     Evaluator,
@@ -221,5 +221,5 @@ class Outer(Settings):
 
 def test_a_signature_says_kind_settings_and_versions() -> None:
     found = describe(Outer(), "goa", "numpy", without=["secret", "inner"])
-    assert found == f"scripted|order:4|version:goa-{goa.__version__},numpy-{np.__version__}"
+    assert found == f"scripted|order:4|version:goa-{__version__},numpy-{np.__version__}"
     assert describe(Inner(), "numpy") == f"cased:yes|stemmed:no|version:numpy-{np.__version__}"

@@ -250,21 +250,7 @@ def test_other_parts_than_before_are_an_error(opened: Open, monkeypatch) -> None
         checked_score(service, write("bb"))
 
 
-LEAVING = """
-import os
-from goa.evaluators.bleu import BleuSettings
-from goa.evaluators.workers import Workers
-from goa.records import Example, Sample
-
-workers = Workers("bleu", BleuSettings(kind="bleu"), 1, None)
-sample = Sample(example=Example(id="1", source="s", references=("a b",)), candidate="a b")
-workers.wait(workers.submit([sample]))
-print(*workers._pool._processes, flush=True)
-os.kill(os.getpid(), 9)
-"""
-
-
-def test_statistics_and_corpus_scores_are_the_evaluators_own(opened: Open, tmp_path: Path) -> None:
+def test_statistics_and_corpus_scores_are_the_evaluators_own(opened: Open) -> None:
     samples = write("source 0", "reference 1 is this", "reference 2")
     plain, bleu = BleuSettings().build("bleu"), opened(BleuSettings())
     assert not bleu.averages
@@ -307,6 +293,20 @@ def test_closing_ends_the_processes_and_lets_go_of_the_store(opened: Open) -> No
     assert service._store is not None
     with pytest.raises(EvaluatorError, match="closed"):
         service._store.find(write("a", "b"))  # of the second example nothing is in memory
+
+
+LEAVING = """
+import os
+from goa.evaluators.bleu import BleuSettings
+from goa.evaluators.workers import Workers
+from goa.records import Example, Sample
+
+workers = Workers("bleu", BleuSettings(kind="bleu"), 1, None)
+sample = Sample(example=Example(id="1", source="s", references=("a b",)), candidate="a b")
+workers.wait(workers.submit([sample]))
+print(*workers._pool._processes, flush=True)
+os.kill(os.getpid(), 9)
+"""
 
 
 def test_a_process_ends_when_whoever_asked_it_was_killed() -> None:

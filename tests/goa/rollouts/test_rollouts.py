@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,14 +12,7 @@ import torch
 
 from goa.data.corpus import Corpus
 from goa.data.noise import SourceNoiseSettings
-from goa.data.pool import (
-    Candidate,
-    Reward,
-    read_pool,
-    read_rewards,
-    write_pool,
-    write_rewards,
-)
+from goa.data.pool import Candidate, Reward, write_pool, write_rewards
 from goa.decoding.generation import generate
 from goa.decoding.settings import GreedySettings, SampleSettings
 from goa.errors import DataError, EvaluatorError
@@ -473,18 +465,21 @@ def test_where_told_outputs_without_reward_are_left_out_of_validation(
 def pool(policy: Policy, tmp_path: Path) -> Callable[..., tuple[Path, Path]]:
     """Write a pool of all examples and rewards by a rule of the test's."""
 
-    def write(reward: Callable[[Example, int], float | None]) -> tuple[Path, Path]:
+    def write(
+        reward: Callable[[Example, int], float | None], by_beam: Sequence[str] = ()
+    ) -> tuple[Path, Path]:
         sources = policy.tokenize_sources([example.source for example in EXAMPLES])
         written = generate(policy, sources, STRATEGY, 5, [example.id for example in EXAMPLES])
         candidates, rewards = [], []
         for row, example in enumerate(EXAMPLES):
+            strategy = "beam" if example.id in by_beam else "sample"
             for rank in range(3):
                 length = int(written.mask[row, rank].sum())
                 log_probs = written.log_probs[row, rank, :length].tolist()
                 candidates.append(
                     Candidate(
                         example_id=example.id,
-                        strategy="sample",
+                        strategy=strategy,
                         rank=rank,
                         text=written.texts[row][rank],
                         token_ids=tuple(written.tokens[row, rank, :length].tolist()),
@@ -496,7 +491,7 @@ def pool(policy: Policy, tmp_path: Path) -> Callable[..., tuple[Path, Path]]:
                 rewards.append(
                     Reward(
                         example_id=example.id,
-                        strategy="sample",
+                        strategy=strategy,
                         rank=rank,
                         reward=reward(example, rank),
                     )
@@ -598,15 +593,8 @@ def test_rewards_of_another_pool_are_refused(
 def test_sources_that_the_strategy_wrote_nothing_for_are_left_out(
     policy: Policy, corpus: Corpus, pool: Callable[..., tuple[Path, Path]]
 ) -> None:
-    def renamed(row: Any) -> Any:
-        return replace(row, strategy="beam") if row.example_id == "train-1" else row
-
-    candidates, rewards = pool(speaking)
-    written = list(itertools.chain.from_iterable(read_pool(candidates)))
-    scored = list(itertools.chain.from_iterable(read_rewards(rewards)))
-    write_pool(candidates, [renamed(row) for row in written])
-    write_rewards(rewards, [renamed(row) for row in scored])
-    start = start_from_pool(policy, corpus, candidates, rewards, replace(CHOICE, num_sources=9))
+    written = pool(speaking, by_beam=["train-1"])
+    start = start_from_pool(policy, corpus, *written, replace(CHOICE, num_sources=9))
     assert {example.id for example in start.examples} == {f"train-{at}" for at in (3, 5, 7, 9)}
     assert "train-1" not in start.spreads
 

@@ -277,7 +277,7 @@ def test_the_reward_of_draws_counts_too_within_the_last_phase() -> None:
     state.phase_start = 1
     assert len(guards().alarms("x-1", state)) == 1  # 0.1 to 0.4
     state.rows[3]["reward"] = 0.05
-    assert len(guards().alarms("x-1", state)) == 1
+    assert len(guards().alarms("x-1", state)) == 1  # whatever came between
 
 
 def test_alarms_come_back_from_disk_as_they_were(tmp_path: Path) -> None:
