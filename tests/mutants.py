@@ -31,7 +31,7 @@ from tests.mutations import mutants
 TESTS = {
     "advantages": "advantages reinforce grpo ppo",
     "clipping": "clipping grpo ppo",
-    "contract": "contract likelihood entropy divergence best_of_n dpo reinforce mrt",
+    "contract": "contract likelihood entropy divergence best_of_n dpo reinforce mrt loop",
     "head": "critic credit",
     "numbering": "numbering bleu chrf rouge overlap",
     "overlap": "overlap bleu chrf",
@@ -47,14 +47,14 @@ TESTS = {
     "text_model": "classifier bertscore",
     "sequence_classifier": "classifier",
     "pretrained": "classifier bertscore",
+    "sentence_encoder": "relevance",
     "text_pair_network": "discriminator",
     "aims": "finetuning update loop",
     "optimiser": "optimiser loop",
     "diagnostics": "update evolution loop",
     "looks": "loop guards finetuning",
-    "misfits": "update finetuning",
-    "reward_validation": "finetuning loop",
-    "validation": "loop finetuning",
+    "misfits": "finetuning guards",
+    "reward_validation": "validation",
 }
 """Of modules that are tested by the files of others: the names of those."""
 UNPLACED = 3

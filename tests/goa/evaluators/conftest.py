@@ -9,10 +9,14 @@ import pytest
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
+    AutoModelForSequenceClassification,
     BertConfig,
     BertForSequenceClassification,
     BertModel,
+    GPT2Config,
+    PretrainedConfig,
     PreTrainedTokenizerFast,
+    RobertaConfig,
 )
 
 from goa.records import Example, Sample
@@ -145,14 +149,54 @@ def save_classifier() -> Callable[..., Path]:
     return save
 
 
+POSITIONS = 16
+"""How many tokens a classifier of these shapes reads; its tokenizer does not know."""
+
+
+def _shape(shape: str, tokenizer: PreTrainedTokenizerFast) -> PretrainedConfig:
+    if shape == "bert":
+        return BertConfig(**_config(tokenizer).to_dict() | {"max_position_embeddings": POSITIONS})
+    if shape == "roberta":  # whose positions begin behind that of padding
+        sizes = _config(tokenizer).to_dict()
+        del sizes["model_type"]
+        return RobertaConfig(
+            **sizes | {"max_position_embeddings": POSITIONS + 2, "pad_token_id": 1}
+        )
+    return GPT2Config(
+        vocab_size=len(tokenizer),
+        n_embd=16,
+        n_layer=2,
+        n_head=2,
+        n_positions=POSITIONS,
+        initializer_range=0.5,
+        pad_token_id=None,
+    )
+
+
+@pytest.fixture(scope="session", params=["bert", "roberta", "gpt2"])
+def other_shape(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Save a tiny classifier of one shape or another, without padding or positions to spare."""
+    folder = tmp_path_factory.mktemp(request.param)
+    tokenizer = _train_wordpiece()
+    tokenizer.model_max_length = 10**30
+    torch.manual_seed(5)
+    config = _shape(request.param, tokenizer)
+    AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
-def save_bert() -> Callable[[Path], Path]:
-    """Save a tiny BERT with random weights."""
+def save_bert() -> Callable[..., Path]:
+    """Save a tiny BERT with random weights, with or without what sums a text up."""
     tokenizer = _train_wordpiece()
 
-    def save(folder: Path) -> Path:
+    def save(folder: Path, *, pooler: bool = True) -> Path:
         torch.manual_seed(5)
-        BertModel(_config(tokenizer)).save_pretrained(folder)
+        model = BertModel(_config(tokenizer))
+        if not pooler:
+            model.pooler = None
+        model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         return folder
 

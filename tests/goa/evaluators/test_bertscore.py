@@ -89,6 +89,10 @@ def test_more_layers_than_there_are_is_told(folder, make_sample) -> None:
         score(folder, [make_sample("a", "b")], num_layers=3)
 
 
+def test_weights_of_a_pooler_may_be_missing(save_bert, folder, samples, tmp_path) -> None:
+    assert score(save_bert(tmp_path, pooler=False), samples) == score(folder, samples)
+
+
 def test_the_signature_names_the_model_by_its_contents(folder) -> None:
     signature = BertscoreSettings(model=str(folder), num_layers=1).build("b").signature
     assert signature.startswith(f"bertscore|model:{folder.name}@sha256-")

@@ -3,14 +3,17 @@
 import json
 import math
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub.utils import filter_repo_objects
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from goa.errors import EvaluatorError, SettingsError
 from goa.evaluators.classifier import ClassifierSettings
 from goa.evaluators.contract import checked_score
+from goa.evaluators.pretrained import PretrainedSettings, choose_device, find_pretrained
 from goa.settings import validate
 from tests.bomb import plant
 
@@ -27,7 +30,7 @@ def score(folder, samples, **settings) -> tuple[float | None, ...]:
 def theirs(folder, *texts: str) -> list[float]:
     """Ask transformers for the probabilities of one text or pair."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
     with torch.no_grad():
         logits = model(**tokenizer(*texts, truncation=True, return_tensors="pt")).logits[0]
     return logits.softmax(-1).tolist()
@@ -98,10 +101,37 @@ def test_labels_that_do_not_exclude_one_another_have_probabilities_of_their_own(
 
 
 def test_a_long_text_is_cut_at_the_tokens_that_are_allowed(folder, make_sample) -> None:
-    cut, whole = make_sample("dog " * 6, "x"), make_sample("dog " * 500, "x")
+    # Each word is a token, and two mark the ends.
+    cut, whole = make_sample("the " * 6, "x"), make_sample("the " * 500, "x")
     values = score(folder, [cut, whole], label="good", max_tokens=8)
-    assert values[0] == values[1]
+    assert values[0] == values[1] == pytest.approx(theirs(folder, "the " * 6)[1], abs=ROUNDING)
     assert score(folder, [whole], label="good") != pytest.approx(values[1:], abs=1e-3)
+
+
+def test_a_text_is_cut_at_the_positions_that_a_model_has(other_shape, make_sample) -> None:
+    texts = ["the cat " * 7, "the cat " * 7 + "mat", "the cat " * 500]
+    expected = theirs(other_shape, texts[0])[1]
+    values = score(other_shape, [make_sample(text, "x") for text in texts], label=1)
+    assert values == pytest.approx([expected] * 3, abs=ROUNDING)
+    shorter = score(other_shape, [make_sample("the cat " * 6 + "the", "x")], label=1)
+    assert shorter != pytest.approx([expected], abs=1e-3)
+
+
+def test_texts_of_equal_length_are_read_where_a_model_has_no_padding(
+    other_shape, make_sample
+) -> None:
+    texts = ["the cat on the mat", "on the cat the mat", "the mat on the cat"]
+    values = score(other_shape, [make_sample(text, "x") for text in texts], label=1)
+    expected = [theirs(other_shape, text)[1] for text in texts]
+    assert values == pytest.approx(expected, abs=ROUNDING)
+
+
+def test_a_model_saved_in_half_precision_is_run_in_single(folder, make_sample, tmp_path) -> None:
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    model = AutoModelForSequenceClassification.from_pretrained(folder).bfloat16()
+    model.save_pretrained(tmp_path)
+    values = score(tmp_path, [make_sample("two dogs play", "x")], label="good")
+    assert values == pytest.approx([theirs(tmp_path, "two dogs play")[1]], abs=ROUNDING)
 
 
 @pytest.mark.parametrize(("source", "candidate"), [(5, 90), (90, 5), (40, 40), (500, 500)])
@@ -137,27 +167,95 @@ def test_the_signature_follows_what_is_in_the_files_and_not_where_they_lie(
     assert sign(same) != changed
 
 
-def test_a_name_on_the_hub_is_signed_by_its_commit(folder, tmp_path, monkeypatch, make_sample):
-    cached, commit = tmp_path / "models--someone--something", "0" * 39 + "7"
-    shutil.copytree(folder, cached / "snapshots" / commit)
-    (cached / "refs").mkdir()
-    (cached / "refs" / "main").write_text(commit)
+@pytest.fixture
+def cached(tmp_path, monkeypatch):
+    """Keep models of the hub that were downloaded before; nothing else can be had."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+    def keep(ref: str, commit: str) -> Path:
+        model = tmp_path / "models--someone--something"
+        (model / "refs").mkdir(parents=True, exist_ok=True)
+        (model / "refs" / ref).write_text(commit)
+        return model / "snapshots" / commit
+
+    return keep
+
+
+def test_a_name_on_the_hub_is_signed_by_its_commit(
+    folder, cached, save_classifier, make_sample
+) -> None:
+    newest, older = "0" * 39 + "7", "0" * 39 + "5"
+    shutil.copytree(folder, cached("main", newest))
+    save_classifier(cached("v1", older), logits=[0.0, math.log(3)])
     evaluator = ClassifierSettings(model="someone/something", label="good").build("c")
-    assert f"model:someone/something@{commit}" in evaluator.signature
-    assert evaluator.score([make_sample("a", "b")]).values == pytest.approx(
-        score(folder, [make_sample("a", "b")], label="good"), abs=ROUNDING
-    )
+    assert f"model:someone/something@{newest}" in evaluator.signature
+    sample = make_sample("a", "b")
+    expected = score(folder, [sample], label="good")
+    assert evaluator.score([sample]).values == pytest.approx(expected, abs=ROUNDING)
+    first = ClassifierSettings(model="someone/something", label="good", revision="v1").build("c")
+    assert f"model:someone/something@{older}" in first.signature
+    assert first.score([sample]).values == pytest.approx([0.75], abs=ROUNDING)
+
+
+def test_a_model_of_the_hub_without_safetensors_is_told(cached, make_sample, tmp_path) -> None:
+    snapshot = cached("main", "1" * 40)
+    snapshot.mkdir(parents=True)
+    plant(snapshot / "pytorch_model.bin", tmp_path / "opened")
+    with pytest.raises(EvaluatorError, match="no safetensors weights in this folder; save"):
+        score("someone/something", [make_sample("a", "b")], label="good")
+    assert not (tmp_path / "opened").exists()
+
+
+def test_neither_pickles_nor_code_are_downloaded(monkeypatch, folder) -> None:
+    there = [
+        "model.safetensors",
+        "1_Dense/model.safetensors",
+        "config.json",
+        "vocab.txt",
+        "spiece.model",
+        "onnx/config.json",
+        "openvino/openvino_config.json",
+        "coreml/vocab.txt",
+        "pytorch_model.bin",
+        "tf_model.h5",
+        "modeling_own.py",
+    ]
+    fetched: list[str] = []
+
+    def download(name, *, revision, **patterns) -> str:
+        assert (name, revision) == ("someone/something", "v1")
+        fetched.extend(filter_repo_objects(there, **patterns))
+        return str(folder)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    settings = ClassifierSettings(model="someone/something", label="good", revision="v1")
+    find_pretrained("c", settings)
+    assert fetched == there[:5]
+
+
+@pytest.mark.parametrize(
+    ("device", "has_gpu", "expected"),
+    [("auto", True, "cuda"), ("auto", False, "cpu"), ("cpu", True, "cpu")],
+)
+def test_a_gpu_is_taken_where_there_is_one(monkeypatch, device, has_gpu, expected) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: has_gpu)
+    assert choose_device(PretrainedSettings(model="m", device=device)).type == expected
+
+
+def test_halves_of_characters_are_read_as_question_marks(folder, make_sample) -> None:
+    texts = ["two \ud800 dogs", "two ? dogs", "two dogs"]
+    values = score(folder, [make_sample(text, "x") for text in texts], label="good")
+    assert values[0] == values[1]
+    assert values[0] != pytest.approx(values[2], abs=1e-3)
 
 
 def test_building_looks_for_nothing() -> None:
     ClassifierSettings(model="not/here", label="good").build("c").score([])
 
 
-def test_a_model_that_is_nowhere_is_told(make_sample, monkeypatch, tmp_path) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+@pytest.mark.usefixtures("cached")
+def test_a_model_that_is_nowhere_is_told(make_sample) -> None:
     with pytest.raises(EvaluatorError, match="evaluator c: out/nowhere: neither a folder here"):
         score("out/nowhere", [make_sample("a", "b")], label="good")
 
