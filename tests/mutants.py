@@ -112,14 +112,20 @@ class Mutation:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Run the tests of each module."""
+        about = {
+            module: [item for item in session.items if holds(item, module)]
+            for module in self.modules
+        }
+        for module, items in about.items():
+            if not items:
+                pytest.exit(f"{module}: no test is about it; name files in TESTS", returncode=2)
         live = defaultdict(list)
         for thing in gc.get_objects():
             if type(thing) is FunctionType:
                 live[thing.__code__.co_filename].append(thing)
         gc.freeze()
         gc.disable()  # it would touch, and so copy, all the memory that forks share
-        for module in self.modules:
-            items = [item for item in session.items if holds(item, module)]
+        for module, items in about.items():
             self.break_module(Path(module).resolve(), items, live)
         return True
 
@@ -129,7 +135,7 @@ class Mutation:
         """Run a module's tests for each of its mutants."""
         code, seconds = self.forked(items, 3600.0, lambda: True)
         if code != 0:
-            sys.exit(f"{path}: the tests fail before anything is broken")
+            pytest.exit(f"{path}: the tests fail before anything is broken", returncode=2)
         items.sort(key=lambda item: seconds[item.nodeid])
         limit, counts = 10 + 4 * sum(seconds.values()), Counter[str]()
         for line, what, tree in mutants(path.read_text(encoding="utf-8")):

@@ -282,7 +282,7 @@ def test_the_best_policy_is_kept_and_patience_ends_the_run(policy: Policy, tmp_p
     before = weights(policy)
     phase = stub_phase(
         policy,
-        [0.1, 0.5, 0.4, 0.3, 0.2, 0.9],
+        [0.1, 0.5, 0.5, 0.3, 0.2, 0.9],  # of equals the first
         validation=ValidationSettings(every=1, patience=3),
     )
     state = train(Trainer(policy, [lambda: phase]), tmp_path)
