@@ -39,6 +39,11 @@ def test_of_nothing_there_is_no_match() -> None:
     assert compare(mark, word) == compare(word, mark) == compare(None, word) == (0.0, 0.0, 0.0)
 
 
+def test_texts_that_have_nothing_in_common_score_zero() -> None:
+    word, other = states((1.0, 0.0), counts=[True]), states((0.0, 1.0), counts=[True])
+    assert compare(word, other) == (0.0, 0.0, 0.0)
+
+
 @pytest.mark.parametrize("measure", ["precision", "recall", "fmeasure"])
 @pytest.mark.parametrize("num_layers", [1, 2])
 def test_it_agrees_with_bert_score(folder, samples, num_layers, measure, monkeypatch) -> None:

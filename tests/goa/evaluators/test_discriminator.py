@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from goa.evaluators.discriminator import (
     area_under_curve,
     balanced_accuracy,
 )
+from goa.evaluators.text_pair_network import word_features
 from goa.records import Example, Sample
 
 SMALL = {"embedding": 16, "channels": 16, "buckets": 512}
@@ -124,12 +126,27 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
         make().load(tmp_path)
 
 
-def test_a_score_hangs_on_its_text_alone(samples) -> None:
+def test_a_score_hangs_on_its_text_and_source_alone() -> None:
     discriminator = make(epochs=1)
     discriminator.learn(marked(10), 1, anew=True)
+    samples = [
+        sample
+        for key, source in enumerate(["", "bam", "bam den fis", "den " * 12])
+        for sample in group(key, source, "r", "", "bam", "den den den den den", "fis bam " * 9)
+    ]
     together = discriminator.score(samples).values
     alone = [discriminator.score([sample]).values[0] for sample in samples]
     np.testing.assert_allclose(together, alone, rtol=0, atol=1e-6)
+    assert len(set(together)) == 12 + 1  # of a text without words the source says nothing
+
+
+def test_a_word_is_known_by_itself_and_by_its_runs_of_three_characters() -> None:
+    def buckets(*names: str) -> tuple[int, ...]:
+        return tuple(zlib.crc32(name.encode()) % 512 for name in names)
+
+    assert word_features("dens", 512) == buckets("<dens>", "<de", "den", "ens", "ns>")
+    assert word_features("a", 512) == buckets("<a>", "<a>")
+    assert word_features("d" * 100, 512) == word_features("d" * 64, 512)
 
 
 @pytest.mark.parametrize(

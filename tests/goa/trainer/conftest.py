@@ -1,11 +1,24 @@
 """What tests of training share."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
+from goa.evaluators.contract import Evaluator
 from goa.policies.policy import Policy
+from goa.records import Sample, Scores
 from goa.rollouts.rollout import Rollout
 from tests.conftest import SENTENCES
+
+
+class Long(Evaluator):
+    """Pays for long candidates."""
+
+    name = signature = "long"
+
+    def score(self, samples: Sequence[Sample]) -> Scores:
+        return Scores(values=tuple(min(1.0, len(sample.candidate) / 80) for sample in samples))
 
 
 def references(policy: Policy) -> Rollout:

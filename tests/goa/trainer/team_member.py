@@ -7,7 +7,6 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ import torch
 from goa.checkpoints import Checkpoints
 from goa.data.corpus import Corpus
 from goa.evaluation.bootstrap import Bootstrap
-from goa.evaluators.contract import Evaluator
 from goa.objectives.likelihood import Likelihood, LikelihoodSettings
 from goa.policies.adapter import add_adapter
 from goa.policies.build import build_model
@@ -26,7 +24,7 @@ from goa.policies.encoder_decoder import EncoderDecoder
 from goa.policies.settings import ComputeSettings, ScratchPolicySettings
 from goa.policies.sharding import gathered, own_part
 from goa.policies.tokenizer import train_tokenizer
-from goa.records import Example, Sample, Scores
+from goa.records import Example
 from goa.rollouts.candidates import CandidateWriter, RolloutNeeds
 from goa.rollouts.pooled import PoolStart
 from goa.rollouts.references import ReferencePlan, ReferenceRounds
@@ -42,6 +40,7 @@ from goa.trainer.team import Team, join_team
 from goa.trainer.update import Aim, RolloutLearner, UpdatePlan, Updater
 from goa.trainer.validation import LikelihoodValidation
 from tests.conftest import SENTENCES, write_corpus
+from tests.goa.trainer.conftest import Long
 from tests.goa.trainer.test_loop import Ear
 
 EXAMPLES = [
@@ -68,15 +67,6 @@ FINETUNING: dict[str, dict[str, Any]] = {
 }
 SOURCES_PER_ROUND = 5
 """So that two processes have different numbers of sources, and of passes."""
-
-
-class Long(Evaluator):
-    """Pays for long candidates."""
-
-    name = signature = "long"
-
-    def score(self, samples: Sequence[Sample]) -> Scores:
-        return Scores(values=tuple(min(1.0, len(sample.candidate) / 80) for sample in samples))
 
 
 def make_policy(device: torch.device) -> EncoderDecoder:

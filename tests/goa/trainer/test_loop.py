@@ -38,12 +38,14 @@ class Ear:
 
     def __init__(self) -> None:
         self.said: list[str] = []
+        self.advanced: list[tuple[int, str]] = []
+        self.recorded: list[tuple[int, Mapping[str, float]]] = []
 
     def advance(self, done: int, note: str) -> None:
-        pass
+        self.advanced.append((done, note))
 
     def record(self, update: int, values: Mapping[str, float]) -> None:
-        pass
+        self.recorded.append((update, values))
 
     def say(self, text: str) -> None:
         self.said.append(text)
@@ -307,6 +309,20 @@ def test_each_phase_starts_from_the_best_policy_of_the_one_before(
     assert moved(policy, before) == pytest.approx(0.1, rel=1e-4)
 
 
+def test_every_update_and_every_look_of_each_phase_is_told(policy: Policy, tmp_path: Path) -> None:
+    ear, every = Ear(), ValidationSettings(every=3)
+    phases = [
+        stub_phase(policy, [0.1, 0.2, 0.3], learner=Stub(policy, 4), validation=every),
+        stub_phase(policy, [0.4, 0.5, 0.6], learner=Stub(policy, 5), validation=every),
+    ]
+    state = train(Trainer(policy, [lambda: phases[0], lambda: phases[1]]), tmp_path, ear)
+    assert ear.advanced == [(update, "loss 0.000") for update in range(1, 10)]
+    # A phase looks when it begins and when it ends, and counts from its own beginning.
+    assert [update for update, _ in ear.recorded] == [0, 3, 4, 4, 7, 9]
+    assert [row for _, row in ear.recorded] == state.rows
+    assert [row["update"] for row in state.rows] == [0, 3, 4, 4, 7, 9]
+
+
 @pytest.mark.parametrize(
     ("looks", "entropies", "reason"),
     [
@@ -402,6 +418,7 @@ def test_a_loss_that_is_no_number_ends_the_run_with_its_batch_saved(
     assert torch.equal(saved["tokens"], rollout.tokens)
     assert torch.equal(saved["rewards"], rollout.rewards)
     assert torch.equal(saved["sources"], rollout.sources.ids)
+    assert torch.equal(saved["sources_mask"], rollout.sources.mask)
     with Checkpoints(tmp_path) as checkpoints:
         assert checkpoints.newest_step() == 2
 

@@ -1,6 +1,5 @@
 """Phases are what their settings say."""
 
-from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,9 @@ import pytest
 from goa.arms import Control
 from goa.decoding.settings import SampleSettings
 from goa.errors import EvaluatorError
-from goa.evaluators.contract import Evaluator
 from goa.objectives.likelihood import Likelihood, LikelihoodSettings
 from goa.policies.policy import Policy
-from goa.records import Example, Sample, Scores
+from goa.records import Example
 from goa.rollouts.candidates import CandidateWriter, RolloutNeeds
 from goa.rollouts.pooled import PoolStart
 from goa.rollouts.rounds import CandidateRounds
@@ -28,6 +26,7 @@ from goa.trainer.settings import DivergenceSettings, OptimiserSettings
 from goa.trainer.team import Team
 from goa.trainer.update import RolloutLearner
 from tests.conftest import SENTENCES, write_corpus
+from tests.goa.trainer.conftest import Long
 
 EXAMPLES = [
     Example(id=f"train-{row}", source=text, references=(text,))
@@ -39,13 +38,6 @@ WHOLE: dict[str, Any] = {
     "candidates": STRATEGY.model_dump(),
     "sources_per_round": 3,
 }
-
-
-class Long(Evaluator):
-    name = signature = "long"
-
-    def score(self, samples: Sequence[Sample]) -> Scores:
-        return Scores(values=tuple(min(1.0, len(sample.candidate) / 80) for sample in samples))
 
 
 @pytest.fixture

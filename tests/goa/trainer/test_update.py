@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from goa.objectives.best_of_n import BestOfN, BestOfNSettings
-from goa.objectives.contract import Batch, Objective
+from goa.objectives.contract import Batch, Loss, Need, Objective, OverTokens
 from goa.objectives.dpo import Dpo, DpoSettings
 from goa.objectives.entropy import Entropy
 from goa.objectives.grpo import Grpo, GrpoSettings
@@ -208,12 +208,96 @@ def test_the_price_is_steered_by_the_mean_divergence_of_the_round(
     assert weight == pytest.approx(0.5 * 0.98)
 
 
-def test_the_loss_that_is_reported_is_the_one_that_is_minimised(policy: Policy) -> None:
-    batch = batch_of(policy, candidates(policy))
-    expected = float(REINFORCE(batch).sum.detach()) / 10
-    rollout = candidates(policy)
-    totals = make_updater(policy, REINFORCE).update(rollout, make_optimiser(policy, 40), 0)
+@pytest.mark.parametrize("tokens_per_pass", [1000, 40])
+def test_the_loss_that_is_reported_is_the_one_that_is_minimised(
+    policy: Policy, tokens_per_pass: int
+) -> None:
+    own, others = batch_of(policy, candidates(policy)), batch_of(policy, references(policy))
+    likelihood = float(LIKELIHOOD(others).sum.detach()) / int(others.mask.sum())
+    expected = float(REINFORCE(own).sum.detach()) / 10 + 0.7 * likelihood
+    aims = [
+        Aim(objective=REINFORCE),
+        Aim(objective=LIKELIHOOD, coefficient=lambda _: 0.7, of_references=True),
+    ]
+    rollout = dataclasses.replace(candidates(policy), references=references(policy))
+    totals = Updater(policy, aims, UpdatePlan(seed=1)).update(
+        rollout, make_optimiser(policy, tokens_per_pass), 0
+    )
     assert totals["loss"] == (pytest.approx(expected, abs=1e-5), 1.0)
+
+
+class Spy(OverTokens):
+    """Sees what is to be learnt from, and has something to say of it."""
+
+    needs: frozenset[Need] = frozenset(("entropy", "states"))
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+
+    def __call__(self, batch: Batch) -> Loss:
+        self.batches.append(batch)
+        size = float(len(batch.mask))
+        return Loss(sum=batch.log_probs.sum(), diagnostics={"spied": (2 * size, size)})
+
+
+def test_an_objective_sees_what_a_rollout_holds_and_what_it_asks_for(policy: Policy) -> None:
+    spy, plain = Spy(), candidates(policy)
+    rollout = dataclasses.replace(
+        plain,
+        pretrained_log_probs=torch.rand(plain.mask.shape),
+        greedy_rewards=torch.rand(5),
+        credits=torch.rand(plain.mask.shape),
+        prefix_mask=torch.rand(plain.mask.shape) < 0.5,
+    ).by_length()
+    expected = {
+        "mask": rollout.mask,
+        "distinct_mask": rollout.distinct_mask,
+        "written_log_probs": rollout.log_probs,
+        "pretrained_log_probs": rollout.pretrained_log_probs,
+        "rewards": rollout.rewards,
+        "greedy_rewards": rollout.greedy_rewards,
+        "credits": rollout.credits,
+        "prefix_mask": rollout.prefix_mask,
+    }
+    totals = make_updater(policy, spy).update(rollout, make_optimiser(policy), 0)
+    (batch,) = spy.batches
+    for name, value in expected.items():
+        assert value is not None
+        assert torch.equal(getattr(batch, name), value), name
+    assert batch.log_probs[batch.mask].allclose(plain.by_length().log_probs[batch.mask], atol=1e-6)  # type: ignore[index]
+    assert batch.entropy is not None
+    assert batch.entropy.requires_grad
+    assert batch.states is not None
+    assert batch.states.shape == (*rollout.mask.shape, policy.state_size)
+    assert totals["spied"] == (10.0, 5.0)
+
+
+def test_what_an_objective_says_of_its_parts_is_summed(policy: Policy) -> None:
+    spy = Spy()
+    totals = make_updater(policy, spy).update(candidates(policy), make_optimiser(policy, 40), 0)
+    assert len(spy.batches) > 1
+    assert totals["spied"] == (10.0, 5.0)
+
+
+@pytest.mark.parametrize("tokens_per_pass", [1000, 40])
+def test_measuring_says_what_a_step_would_and_takes_none(
+    policy: Policy, tokens_per_pass: int
+) -> None:
+    updater = make_updater(policy, REINFORCE, divergence=DivergenceSettings())
+    optimiser, rollout = make_optimiser(policy, tokens_per_pass), candidates(policy)
+    updater.update(rollout, optimiser, 0)
+    before = weights(policy)
+    attached = updater.attach(rollout, tokens_per_pass)
+    found = updater.measure(attached, tokens_per_pass)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in weights(policy).items())
+    stepped = updater.update(rollout, optimiser, 1)
+    assert found == {name: pytest.approx(stepped[name], rel=1e-5) for name in ("kl", "entropy")}
+    assert found["kl"][0] > 0.0
+
+
+def test_a_learner_has_as_many_rounds_as_there_are(policy: Policy) -> None:
+    learner = RolloutLearner([candidates(policy)] * 3, make_updater(policy, REINFORCE))
+    assert len(learner) == 3
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from goa.trainer.reward_validation import Look, RewardValidation
 from goa.trainer.team import Team
 from goa.trainer.validation import LikelihoodValidation, batches
 from tests.conftest import SENTENCES, write_corpus
+from tests.goa.trainer.conftest import Long
 
 MAX_TOKENS = 7
 EXAMPLES = [
@@ -48,13 +49,6 @@ class Vowels(Evaluator):
     def value(self, text: str) -> float | None:
         share = sum(letter in "aeiou" for letter in text) / max(len(text), 1)
         return share if len(text) >= self.least else None
-
-
-class Long(Evaluator):
-    name = signature = "long"
-
-    def score(self, samples: Sequence[Sample]) -> Scores:
-        return Scores(values=tuple(min(1.0, len(sample.candidate) / 80) for sample in samples))
 
 
 class Member(Team):
