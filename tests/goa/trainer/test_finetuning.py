@@ -97,6 +97,24 @@ def test_what_does_not_fit_together_is_refused(changes: dict[str, Any], message:
             "candidates": {"kind": "sample", "num_candidates": 1},
             "with_reference": True,
         },
+        {
+            "objective": {"kind": "mrt"},
+            "candidates": {"kind": "sample", "num_candidates": 2},
+            "with_reference": True,
+        },
+        *(
+            {
+                "objective": {"kind": "reinforce", "baseline": baseline},
+                "candidates": {"kind": "sample", "num_candidates": 1},
+            }
+            for baseline in ("none", "greedy", "critic")
+        ),
+        *(
+            {"objective": {"kind": kind}, "credit": {"kind": "attention"}}
+            for kind in ("reinforce", "grpo", "ppo", "mixer")
+        ),
+        {"objective": {"kind": "evolution"}, "divergence": {"weight": 0.0, "where": "loss"}},
+        {"objective": {"kind": "evolution"}, "divergence": {"weight": 0.5, "where": "reward"}},
     ],
 )
 def test_what_fits_together_is_taken(changes: dict[str, Any]) -> None:
@@ -113,6 +131,35 @@ def test_the_pool_must_have_what_the_first_round_learns_from() -> None:
     )
     with pytest.raises(SettingsError, match="no strategy of kind greedy"):
         greedy.check_pool(pool)
+    FinetuneSettings.model_validate({"objective": OBJECTIVE}).check_pool(pool)
+    both = {"drawn": {"kind": "sample"}, "likeliest": {"kind": "greedy"}}
+    greedy.check_pool(GenerateSettings.model_validate({"strategies": both}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"), [("reinforce", True), ("mixer", False), ("evolution", False)]
+)
+def test_the_first_round_is_of_the_pool_but_where_others_are_needed(
+    kind: str, *, expected: bool
+) -> None:
+    settings = FinetuneSettings.model_validate({"objective": {"kind": kind}})
+    assert settings.learns_from_pool is expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"silent_sources": "keep"}, True),
+        ({"silent_sources": "skip"}, False),
+        ({"silent_sources": "resample"}, False),
+        ({"silent_sources": "skip", "objective": {"kind": "mrt"}, "with_reference": True}, True),
+    ],
+)
+def test_silent_sources_are_kept_where_that_is_told_or_a_reference_speaks(
+    changes: dict[str, Any], *, expected: bool
+) -> None:
+    settings = FinetuneSettings.model_validate({"objective": OBJECTIVE, **changes})
+    assert settings.keeps_silent_sources is expected
 
 
 @pytest.mark.parametrize(
@@ -245,7 +292,14 @@ def test_a_constant_reward_is_learnt_without_baseline_whatever_the_arm_beside_it
             "credit": {"kind": "reward_to_go"},
             "silent_sources": "resample",
             "rounds": 9,
-            "phases": [{}, {"objective": {"kind": "ppo"}, "credit": {"kind": "uniform"}}],
+            "phases": [
+                {},
+                {
+                    "objective": {"kind": "ppo"},
+                    "credit": {"kind": "attention"},
+                    "silent_sources": "keep",
+                },
+            ],
         }
     ).as_control("constant")
     for phase in (resolved.settings for resolved in settings.resolved()):
@@ -255,13 +309,38 @@ def test_a_constant_reward_is_learnt_without_baseline_whatever_the_arm_beside_it
 
 def test_a_shuffled_reward_is_learnt_as_the_true_one_but_for_credit() -> None:
     settings = FinetuneSettings.model_validate(
-        {"objective": {"kind": "grpo"}, "credit": {"kind": "reward_to_go"}, "phases": [{}]}
+        {
+            "objective": {"kind": "grpo"},
+            "credit": {"kind": "reward_to_go"},
+            "phases": [{}, {"credit": {"kind": "attention"}}],
+        }
     )
     control = settings.as_control("shuffled")
-    (phase,) = control.resolved()
-    assert phase.settings.credit.kind == "uniform"
-    assert phase.settings.objective == settings.objective
-    assert control.model_copy(update={"credit": settings.credit}) == settings
+    for phase in control.resolved():
+        assert phase.settings.credit.kind == "uniform"
+        assert phase.settings.objective == settings.objective
+    changed = {"credit": settings.credit, "phases": settings.phases}
+    assert control.model_copy(update=changed) == settings
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"objective": {"kind": "grpo"}, "credit": {"kind": "reward_to_go"}},
+        {"objective": {"kind": "mrt"}, "with_reference": True},
+    ],
+)
+def test_likelihood_is_one_phase_as_long_as_all_that_asks_for_no_reward(
+    changes: dict[str, Any],
+) -> None:
+    settings = FinetuneSettings.model_validate(
+        {"rounds": 3, "phases": [{}, {"rounds": 4}], "entropy_weight": 0.5, **changes}
+    )
+    control = settings.as_control("likelihood")
+    assert control.objective == ReinforceSettings(kind="reinforce", baseline="none")
+    assert (control.credit.kind, control.rounds, control.phases) == ("uniform", 7, [])
+    assert (control.with_reference, control.collapse) == (False, None)
+    assert control.entropy_weight == 0.5
 
 
 @pytest.mark.parametrize(
