@@ -43,7 +43,7 @@ def variants(node: ast.AST) -> Iterator[ast.AST]:
         case ast.Compare() | ast.BinOp() | ast.AugAssign() | ast.BoolOp():
             yield from _other_operators(node)
         case ast.UnaryOp(operand=operand):
-            yield operand
+            yield copy.deepcopy(operand)  # it is given another location
         case ast.IfExp(test=test, body=body, orelse=orelse):
             yield ast.IfExp(ast.UnaryOp(ast.Not(), test), body, orelse)
         case ast.If(test=test, body=body, orelse=orelse):

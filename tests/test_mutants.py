@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.mutants import codes
 from tests.mutations import mutants
 
 ROOT = Path(__file__).parents[1]
@@ -42,6 +43,14 @@ def test_methods_are_broken_and_what_stands_outside_of_functions_is_not() -> Non
         (5, "return 4  ->  return None"),
         (5, "4  ->  5"),
     ]
+
+
+def test_a_mutant_is_broken_in_one_place() -> None:
+    source = "def f(a):\n    return -a\n\ndef g(b):\n    return b < 1\n"
+    whole, _ = codes(compile(source, "module", "exec"))
+    for line, what, tree in mutants(source):
+        found, _ = codes(compile(tree, "module", "exec"))
+        assert (found == whole) == (line > 2), what
 
 
 def test_what_no_test_notices_is_listed() -> None:

@@ -94,6 +94,28 @@ def test_what_it_learns_follows_from_seed_and_samples() -> None:
     assert learnt(1, samples) != learnt(1, samples[:-2])
 
 
+def test_learning_anew_forgets_what_was_learnt() -> None:
+    fresh, used = make(epochs=1), make(epochs=1)
+    used.learn(marked(30, seed=9), 4, anew=True)
+    for discriminator in (fresh, used):
+        discriminator.learn(marked(20), 1, anew=True)
+    assert used.signature == fresh.signature
+
+
+def test_the_network_and_its_steps_are_as_the_settings_say() -> None:
+    def learnt(**settings: object) -> Discriminator:
+        discriminator = make(epochs=1, **settings)
+        discriminator.learn(marked(20), 1, anew=True)
+        return discriminator
+
+    state = learnt(embedding=8, channels=12, buckets=64).state()
+    assert state["embed.weight"].shape == (64, 8)
+    assert state["judge.1.weight"].shape == (12, 4 * 12)
+    plain = learnt().signature
+    for changed in ({"weight_decay": 0.5}, {"learning_rate": 0.1}, {"dropout": 0.1}):
+        assert learnt(**changed).signature.rpartition("|")[2] != plain.rpartition("|")[2]
+
+
 def test_learning_again_goes_on_and_says_how_it_did_on_what_it_had_not_seen() -> None:
     discriminator = make(epochs=15, learning_rate=5e-3, refit_epochs=1)
     discriminator.learn(marked(200), 3, anew=True)

@@ -206,7 +206,7 @@ def test_an_evaluator_that_takes_too_long_is_stopped(opened: Open) -> None:
     (process,) = service._workers._pool._processes.values()
     with pytest.raises(EvaluatorError, match="took longer than scoring.timeout, 0.5 s"):
         checked_score(service, write("sleep"))
-    assert not process.is_alive()
+    assert process.exitcode == -signal.SIGKILL  # nobody waited until it woke
 
 
 def test_calls_beside_one_that_ends_its_process_are_made_again(
@@ -216,6 +216,17 @@ def test_calls_beside_one_that_ends_its_process_are_made_again(
     service = opened(processes=2, unscored="drop")
     scores = checked_score(service, write("a", "bb", "die", "ccc", "dddd"))
     assert scores.values == (0.1, 0.2, None, 0.3, 0.4)
+
+
+def test_a_call_is_made_again_however_often_processes_were_started_afresh(tmp_path: Path) -> None:
+    workers = Workers("counting", CountingSettings(tmp_path / "log"), 1, None)
+    try:
+        workers.restart()
+        call = workers.submit(write("bb"))
+        workers.restart()
+        assert workers.wait(call).values == (0.2,)
+    finally:
+        workers.stop()
 
 
 def test_a_call_after_a_process_has_died_unseen_has_another(tmp_path: Path) -> None:
