@@ -93,7 +93,7 @@ def by_embeddings(folder, **settings) -> Relevance:
 def mean_of_states(folder, text: str) -> torch.Tensor:
     """Embed by plain transformers."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModel.from_pretrained(folder).eval()
+    model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
     with torch.no_grad():
         states = model(**tokenizer(text, truncation=True, return_tensors="pt")).last_hidden_state
     return torch.nn.functional.normalize(states[0].mean(0), dim=0)
@@ -107,6 +107,15 @@ def test_embeddings_are_the_means_of_the_states(encoder, samples) -> None:
         best = max(max(0.0, float(candidate @ reference)) for reference in references)
         values = by_embeddings(encoder).score([sample]).values
         assert values == pytest.approx([0.0 if blank else best], abs=1e-5)
+
+
+def test_a_model_saved_in_half_precision_embeds_in_single(encoder, make_sample, tmp_path) -> None:
+    shutil.copytree(encoder, tmp_path, dirs_exist_ok=True)
+    AutoModel.from_pretrained(encoder).bfloat16().save_pretrained(tmp_path)
+    texts = ("two dogs play", "the cat sat on the mat")
+    one, other = (mean_of_states(tmp_path, text) for text in texts)
+    values = by_embeddings(tmp_path).score([make_sample(*texts)]).values
+    assert values == pytest.approx([float(one @ other)], abs=1e-5)
 
 
 def test_by_embeddings_too_a_candidate_is_held_against_what_is_asked_for(
