@@ -50,7 +50,7 @@ TESTS = {
     "sentence_encoder": "relevance",
     "text_pair_network": "discriminator",
     "aims": "finetuning update loop",
-    "update": "update perturbation loop phases",
+    "update": "update perturbation",
     "optimiser": "optimiser loop",
     "diagnostics": "diagnostics update evolution",
     "looks": "loop guards finetuning",

@@ -319,6 +319,14 @@ def test_where_nothing_is_to_be_learnt_no_step_is_taken(
     assert all(torch.equal(tensor, before[name]) for name, tensor in weights(policy).items())
 
 
+def test_a_single_source_is_learnt_from(policy: Policy) -> None:
+    objective, rollout = Dpo(DpoSettings(kind="dpo")), candidates(policy)[:1]
+    assert objective.weigh(rollout.mask, rollout.rewards) == 1.0
+    updater = make_updater(policy, objective, divergence=DivergenceSettings())
+    totals = updater.update(rollout, make_optimiser(policy), 0)
+    assert totals["grad_norm"][0] > 0.0
+
+
 def test_a_loss_that_is_not_finite_ends_the_run_before_a_step(policy: Policy) -> None:
     before = weights(policy)
     with torch.no_grad():
