@@ -11,10 +11,12 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +46,21 @@ class Machine:
     """Of the workers."""
 
     def ask(self, path: str, body: Any = None) -> Any:
-        """Call Prefect's API."""
+        """Call Prefect's API; where SQLite is busy, it says 503, and its client tries again."""
         request = urllib.request.Request(
             f"{self.environment['PREFECT_API_URL']}/{path}",
             data=None if body is None else json.dumps(body).encode(),
             headers={"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
+        pauses = [1, 2, 4, 8]
+        while True:
+            try:
+                with urllib.request.urlopen(request, timeout=30) as answer:
+                    return json.load(answer)
+            except urllib.error.HTTPError as error:
+                if error.code != HTTPStatus.SERVICE_UNAVAILABLE or not pauses:
+                    raise
+            time.sleep(pauses.pop(0))
 
     def start(self, deployment: str, after: float = 0.0, **parameters: Any) -> str:
         """Have a deployment run in so many seconds; gives the flow run."""
