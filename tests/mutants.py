@@ -46,7 +46,7 @@ TESTS = {
     "workers": "scoring",
     "text_model": "classifier bertscore",
     "sequence_classifier": "classifier",
-    "pretrained": "classifier bertscore",
+    "pretrained": "pretrained classifier bertscore",
     "sentence_encoder": "relevance",
     "text_pair_network": "discriminator",
     "aims": "finetuning update loop",

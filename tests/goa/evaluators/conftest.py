@@ -108,17 +108,19 @@ def _train_wordpiece() -> PreTrainedTokenizerFast:
     )
 
 
-def _config(tokenizer: PreTrainedTokenizerFast, **settings) -> BertConfig:
-    return BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=64,
-        initializer_range=0.5,
-        **settings,
-    )
+def _config(
+    tokenizer: PreTrainedTokenizerFast, kind: type[PretrainedConfig] = BertConfig, **settings
+) -> PretrainedConfig:
+    sizes = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+        "max_position_embeddings": 64,
+        "initializer_range": 0.5,
+    }
+    return kind(**sizes | settings)
 
 
 @pytest.fixture(scope="session")
@@ -149,38 +151,24 @@ def save_classifier() -> Callable[..., Path]:
     return save
 
 
-POSITIONS = 16
-"""How many tokens a classifier of these shapes reads; its tokenizer does not know."""
-
-
-def _shape(shape: str, tokenizer: PreTrainedTokenizerFast) -> PretrainedConfig:
-    if shape == "bert":
-        return BertConfig(**_config(tokenizer).to_dict() | {"max_position_embeddings": POSITIONS})
-    if shape == "roberta":  # whose positions begin behind that of padding
-        sizes = _config(tokenizer).to_dict()
-        del sizes["model_type"]
-        return RobertaConfig(
-            **sizes | {"max_position_embeddings": POSITIONS + 2, "pad_token_id": 1}
-        )
-    return GPT2Config(
-        vocab_size=len(tokenizer),
-        n_embd=16,
-        n_layer=2,
-        n_head=2,
-        n_positions=POSITIONS,
-        initializer_range=0.5,
-        pad_token_id=None,
-    )
-
-
-@pytest.fixture(scope="session", params=["bert", "roberta", "gpt2"])
+@pytest.fixture(
+    scope="session",
+    params=[
+        (BertConfig, {"max_position_embeddings": 16}),
+        # Positions begin behind that of padding.
+        (RobertaConfig, {"max_position_embeddings": 18, "pad_token_id": 1}),
+        (GPT2Config, {"max_position_embeddings": 16, "pad_token_id": None}),
+    ],
+    ids=["bert", "roberta", "gpt2"],
+)
 def other_shape(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Save a tiny classifier of one shape or another, without padding or positions to spare."""
-    folder = tmp_path_factory.mktemp(request.param)
+    """Save a tiny classifier that reads 16 tokens, which its tokenizer does not know."""
+    kind, settings = request.param
+    folder = tmp_path_factory.mktemp("shape")
     tokenizer = _train_wordpiece()
     tokenizer.model_max_length = 10**30
     torch.manual_seed(5)
-    config = _shape(request.param, tokenizer)
+    config = _config(tokenizer, kind, **settings)
     AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

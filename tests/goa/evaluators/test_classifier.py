@@ -7,13 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from huggingface_hub.utils import filter_repo_objects
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from goa.errors import EvaluatorError, SettingsError
 from goa.evaluators.classifier import ClassifierSettings
 from goa.evaluators.contract import checked_score
-from goa.evaluators.pretrained import PretrainedSettings, choose_device, find_pretrained
 from goa.settings import validate
 from tests.bomb import plant
 
@@ -205,42 +203,6 @@ def test_a_model_of_the_hub_without_safetensors_is_told(cached, make_sample, tmp
     with pytest.raises(EvaluatorError, match="no safetensors weights in this folder; save"):
         score("someone/something", [make_sample("a", "b")], label="good")
     assert not (tmp_path / "opened").exists()
-
-
-def test_neither_pickles_nor_code_are_downloaded(monkeypatch, folder) -> None:
-    there = [
-        "model.safetensors",
-        "1_Dense/model.safetensors",
-        "config.json",
-        "vocab.txt",
-        "spiece.model",
-        "onnx/config.json",
-        "openvino/openvino_config.json",
-        "coreml/vocab.txt",
-        "pytorch_model.bin",
-        "tf_model.h5",
-        "modeling_own.py",
-    ]
-    fetched: list[str] = []
-
-    def download(name, *, revision, **patterns) -> str:
-        assert (name, revision) == ("someone/something", "v1")
-        fetched.extend(filter_repo_objects(there, **patterns))
-        return str(folder)
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
-    settings = ClassifierSettings(model="someone/something", label="good", revision="v1")
-    find_pretrained("c", settings)
-    assert fetched == there[:5]
-
-
-@pytest.mark.parametrize(
-    ("device", "has_gpu", "expected"),
-    [("auto", True, "cuda"), ("auto", False, "cpu"), ("cpu", True, "cpu")],
-)
-def test_a_gpu_is_taken_where_there_is_one(monkeypatch, device, has_gpu, expected) -> None:
-    monkeypatch.setattr("torch.cuda.is_available", lambda: has_gpu)
-    assert choose_device(PretrainedSettings(model="m", device=device)).type == expected
 
 
 def test_halves_of_characters_are_read_as_question_marks(folder, make_sample) -> None:
