@@ -8,7 +8,8 @@ outputs of a beam of so many are written instead, one of each source unless --ca
 and it is said how many sources have the outputs that transformers' beam gives them, token for
 token. transformers and CTranslate2 then give texts alone, goa each token's log-probability besides.
 An output has --max-tokens tokens at most. All have the same weights, in float32, and the same
-threads, and take turns. Medians. With CTranslate2, the policy is of Marian's kind.
+threads, and take turns. Medians. On a GPU goa draws once more with steps recorded as CUDA graphs.
+With CTranslate2, the policy is of Marian's kind.
 """
 
 import argparse
@@ -35,6 +36,7 @@ from benchmarks.harness import (
     take_turns,
     write_json,
 )
+from benchmarks.switches import recorded
 from goa.decoding.generation import generate
 from goa.decoding.settings import BeamSettings, SampleSettings
 from goa.policies.policy import Policy
@@ -61,6 +63,8 @@ def main() -> None:
         "goa": goa_writer(policy, texts, strategy),
         "transformers": transformers_writer(policy, texts, strategy),
     }
+    if given.device == "cuda" and given.beam is None:
+        writers["goa, CUDA graphs"] = _recorded(policy, writers["goa"])
     with tempfile.TemporaryDirectory() as folder:
         try:
             translator = _translator(policy, Path(folder), given)
@@ -144,6 +148,16 @@ def goa_writer(policy: Policy, texts: Sequence[str], strategy: Strategy) -> Writ
         return _rows(written.tokens.flatten(0, 1), written.mask.flatten(0, 1))
 
     return write
+
+
+def _recorded(policy: Policy, write: Write) -> Write:
+    """Write with steps that are recorded as CUDA graphs."""
+
+    def write_recorded(seed: int) -> Rows:
+        with recorded(policy)():
+            return write(seed)
+
+    return write_recorded
 
 
 def transformers_writer(policy: Policy, texts: Sequence[str], strategy: Strategy) -> Write:

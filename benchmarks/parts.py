@@ -114,6 +114,7 @@ def draw(world: World) -> Part:
             same=False,
         ),
         _bfloat16(world.policy),
+        *_cuda_graphs(world.policy),
     ]
     return _writing(world.policy, world, world.sampling(world.max_tokens), techniques)
 
@@ -157,7 +158,8 @@ def draw_llama(world: World) -> Part:
             name="steps from the weights, prompts shared",
             switch=switches.prompts_for_each,
             memory=True,
-        )
+        ),
+        *_cuda_graphs(world.make_llama()),
     ]
     strategy = world.sampling(world.llama_tokens)
     return _writing(world.make_llama(), world, strategy, techniques)
@@ -224,6 +226,13 @@ def _bfloat16(policy: Policy) -> Technique:
         is_on=False,
         same=False,
     )
+
+
+def _cuda_graphs(policy: Policy) -> list[Technique]:
+    if policy.device.type != "cuda":
+        return []
+    name = "steps recorded as CUDA graphs, which is not the default"
+    return [Technique(name=name, switch=switches.recorded(policy), is_on=False)]
 
 
 def _writing(

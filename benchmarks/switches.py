@@ -93,6 +93,11 @@ alike_are_others: Switch = partial(patch.object, policy, "first_alike", _none_al
 passes_as_given: Switch = partial(patch.object, Rollout, "by_length", _as_it_is)
 
 
+def recorded(chosen: Policy) -> Switch:
+    """Let one policy record its steps, where it is on a GPU."""
+    return partial(patch.object, chosen, "cuda_graphs", True)
+
+
 def in_bfloat16(chosen: Policy) -> Switch:
     """Let one policy multiply matrices in bfloat16, which gives something else."""
     return partial(patch.object, chosen, "precision", "bfloat16")

@@ -65,7 +65,7 @@ class Mass:
         num_blocks = -(-size // BLOCK)
         top = logits.amax(dim=-1, keepdim=True)
         mass = logits.new_empty(num_rows, num_blocks * BLOCK)
-        mass[:, size:] = 0.0
+        mass[:, size:].zero_()
         torch.sub(logits, top, out=mass[:, :size]).exp_()
         self._blocks = mass.view(num_rows, num_blocks, BLOCK)
         self._sums = self._blocks.sum(dim=-1)

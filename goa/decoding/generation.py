@@ -11,6 +11,7 @@ from goa.decoding.batching import in_batches
 from goa.decoding.beam import beam_search
 from goa.decoding.constraints import constraints_of, length_limits
 from goa.decoding.drawing import draw, truncate, uniforms
+from goa.decoding.recording import recorder
 from goa.decoding.settings import (
     BeamSettings,
     DiverseBeamSettings,
@@ -145,17 +146,18 @@ def _decode(
         points = uniforms(seed, keys, strategy.candidates, strategy.max_tokens)
         choose = _sampler(strategy, points.to(policy.device))
     if prefixes is not None:
-        choose = _after(prefixes, strategy.candidates, choose)
+        choose = _after(prefixes, strategy.candidates, int(limits.max()), choose)
+    record = recorder(policy)
     with torch.no_grad():
-        writing = policy.start(sources, strategy.candidates)
+        writing = policy.start(sources, strategy.candidates, in_place=record is not None)
     limits = limits.repeat_interleave(strategy.candidates)
     if constraints is not None:
         constraints = constraints.for_each(strategy.candidates)
-    return decode(policy, writing, choose, limits, constraints)
+    return decode(policy, writing, choose, limits, constraints, record)
 
 
 def _sampler(strategy: SampleSettings, noise: Tensor) -> Choose:
-    def choose(logits: Tensor, rows: Tensor, step: int) -> tuple[Tensor, Tensor]:
+    def choose(logits: Tensor, rows: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
         shaped = truncate(logits, strategy)
         tokens, normaliser = draw(shaped, noise[rows, step])
         return tokens, normaliser if shaped is logits else logits.logsumexp(dim=1)
@@ -163,16 +165,15 @@ def _sampler(strategy: SampleSettings, noise: Tensor) -> Choose:
     return choose
 
 
-def _after(prefixes: Tokens, num_candidates: int, choose: Choose) -> Choose:
+def _after(prefixes: Tokens, num_candidates: int, max_tokens: int, choose: Choose) -> Choose:
     """Choose what is given as long as something is given."""
-    ids = prefixes.ids.repeat_interleave(num_candidates, dim=0)
-    mask = prefixes.mask.repeat_interleave(num_candidates, dim=0)
+    missing = (0, max_tokens - prefixes.ids.shape[1])
+    ids = pad(prefixes.ids, missing).repeat_interleave(num_candidates, dim=0)
+    mask = pad(prefixes.mask, missing).repeat_interleave(num_candidates, dim=0)
 
-    def choose_after(logits: Tensor, rows: Tensor, step: int) -> tuple[Tensor, Tensor]:
+    def choose_after(logits: Tensor, rows: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
         chosen, normaliser = choose(logits, rows, step)
-        if step < ids.shape[1]:
-            chosen = torch.where(mask[rows, step], ids[rows, step], chosen)
-        return chosen, normaliser
+        return torch.where(mask[rows, step], ids[rows, step], chosen), normaliser
 
     return choose_after
 

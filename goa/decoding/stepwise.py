@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 
 from goa.decoding.constraints import Constraints
+from goa.decoding.recording import Record, Repeated
 from goa.policies.policy import Policy
 from goa.policies.writing import Writing
 
-Choose = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
-"""(logits [R, V], rows [R], step) -> tokens [R], normaliser log sum exp of the logits [R].
+Choose = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""(logits [R, V], rows [R], step [1]) -> tokens [R], normaliser log sum exp of the logits [R].
 
 Rows are the candidates' original positions."""
 
@@ -41,40 +42,95 @@ def decode(
     choose: Choose,
     limits: Tensor,
     constraints: Constraints | None = None,
+    record: Record | None = None,
 ) -> Decoded:
     """Write one candidate per row, of at most limits [R] tokens.
 
-    Nothing is written after the end token, and no log-probability counted.
+    Nothing is written after the end token, and no log-probability counted. What is written decides
+    what constraints do, so that steps with constraints are not recorded.
     """
-    num_rows, device, max_tokens = len(limits), limits.device, int(limits.max())
-    tokens = torch.full((num_rows, max_tokens), policy.pad_id, device=device)
-    log_probs = torch.zeros((num_rows, max_tokens), device=device)
-    lengths = limits.clone()
-    rows = torch.arange(num_rows, device=device)
-    look_every = LOOK_EVERY.get(device.type, LOOK_EVERY_ELSEWHERE)
-    for step in range(max_tokens):
-        logits = writing.logits
-        if constraints is None:
-            last, normaliser = choose(logits, rows, step)
-        else:
-            last, _ = choose(constraints.apply(logits, tokens[rows, :step], rows), rows, step)
-            normaliser = logits.logsumexp(dim=1)
-        # Rows that have ended stay in the batch until it is compacted: what they get is masked.
-        tokens[rows, step] = last
-        log_probs[rows, step] = logits.gather(1, last.unsqueeze(1)).squeeze(1) - normaliser
-        known = lengths[rows]
-        lengths[rows] = torch.where(last == policy.end_id, known.clamp(max=step + 1), known)
-        if step + 1 == max_tokens:
-            break
-        if (step + 1) % look_every == 0:
-            alive = (lengths[rows] > step + 1).nonzero().squeeze(1)
+    drawn = _Drawn(policy, writing, choose, limits, constraints)
+    drawn.choose_next()
+    going_on = Repeated(drawn.go_on, record if constraints is None else None)
+    look_every = LOOK_EVERY.get(limits.device.type, LOOK_EVERY_ELSEWHERE)
+    for length in range(1, drawn.max_tokens):
+        if length % look_every == 0:
+            alive = drawn.alive()
             if len(alive) == 0:
                 break
-            if len(alive) < COMPACT_BELOW * len(rows):
-                rows, last = rows[alive], last[alive]
-                writing.select(alive)
-        writing.advance(last)
-    return lay_out(tokens, log_probs, lengths, policy.pad_id)
+            if len(alive) < COMPACT_BELOW * len(drawn.rows):
+                drawn.select(alive)
+                going_on.forget()
+        if not writing.stays(length):
+            going_on.forget()
+        drawn.length = length
+        going_on.run()
+    return drawn.found()
+
+
+class _Drawn:
+    """What is written of R candidates, and who of them goes on."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        writing: Writing,
+        choose: Choose,
+        limits: Tensor,
+        constraints: Constraints | None,
+    ) -> None:
+        self._end_id, self._pad_id = policy.end_id, policy.pad_id
+        self._writing = writing
+        self._choose = choose
+        self._constraints = constraints
+        device = limits.device
+        self.max_tokens = int(limits.max())
+        self._tokens = torch.full((len(limits), self.max_tokens), self._pad_id, device=device)
+        self._log_probs = torch.zeros((len(limits), self.max_tokens), device=device)
+        self._lengths = limits.clone()
+        self.rows = torch.arange(len(limits), device=device)
+        """[R'] those that go on."""
+        self._last = torch.zeros_like(self.rows)
+        self.length = 0
+        """Tokens so far."""
+        self._step = torch.zeros(1, dtype=torch.int64, device=device)
+        """The same, [1], for the device to know."""
+
+    def choose_next(self) -> None:
+        """Choose the next tokens, and write them down."""
+        logits, rows, step = self._writing.logits, self.rows, self._step
+        if self._constraints is None:
+            last, normaliser = self._choose(logits, rows, step)
+        else:
+            written = self._tokens[rows, : self.length]
+            last, _ = self._choose(self._constraints.apply(logits, written, rows), rows, step)
+            normaliser = logits.logsumexp(dim=1)
+        # Rows that have ended stay in the batch until it is compacted: what they get is masked.
+        self._tokens[rows, step] = last
+        self._log_probs[rows, step] = logits.gather(1, last.unsqueeze(1)).squeeze(1) - normaliser
+        known = self._lengths[rows]
+        ended = torch.where(last == self._end_id, known.minimum(step + 1), known)
+        self._lengths[rows] = ended
+        self._last.copy_(last)
+        self._step += 1
+
+    def go_on(self) -> None:
+        """Take in the tokens that were chosen, and choose the next."""
+        self._writing.advance(self._last)
+        self.choose_next()
+
+    def alive(self) -> Tensor:
+        """Find the places of those that have not ended; off a CPU that means waiting for them."""
+        return (self._lengths[self.rows] > self._step).nonzero().squeeze(1)
+
+    def select(self, places: Tensor) -> None:
+        """Go on with those in these places alone."""
+        self.rows, self._last = self.rows[places], self._last[places]
+        self._writing.select(places)
+
+    def found(self) -> Decoded:
+        """Give all that is written."""
+        return lay_out(self._tokens, self._log_probs, self._lengths, self._pad_id)
 
 
 def lay_out(tokens: Tensor, log_probs: Tensor, lengths: Tensor, pad_id: int) -> Decoded:
@@ -88,7 +144,7 @@ def lay_out(tokens: Tensor, log_probs: Tensor, lengths: Tensor, pad_id: int) -> 
     )
 
 
-def greedy_choice(logits: Tensor, rows: Tensor, step: int) -> tuple[Tensor, Tensor]:
+def greedy_choice(logits: Tensor, rows: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
     """Choose the likeliest token of each row."""
     del rows, step
     return logits.argmax(dim=1), logits.logsumexp(dim=1)

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
 
+from goa.policies.keys import ROOM, GrowingKeys, Keys, Length, new_keys
+
 SHORT = 24
 """Tokens up to which plain arithmetic is faster."""
-ROOM = 32
-"""Tokens that there is room for at first in the long run; twice as many whenever it is full."""
 
 
 class AttentionCache(ABC):
@@ -26,7 +26,7 @@ class AttentionCache(ABC):
 
         Args:
             newest: [R, 3, H, D] their queries, keys, values.
-            biases: [T, H] what is added to the scores of the tokens so far.
+            biases: [T, H], or [T, 1], what is added to the scores of tokens.
         """
 
     @abstractmethod
@@ -38,7 +38,9 @@ class AttentionCache(ABC):
         return self
 
 
-def new_cache(rows: int, heads: int, width: int, like: Tensor, scale: float) -> AttentionCache:
+def new_cache(
+    rows: int, heads: int, width: int, like: Tensor, scale: float, length: Length | None = None
+) -> AttentionCache:
     """Make a cache for R candidates, of keys with D values for each of H heads.
 
     Args:
@@ -47,10 +49,11 @@ def new_cache(rows: int, heads: int, width: int, like: Tensor, scale: float) -> 
         width: D.
         like: a tensor of the device and precision to use.
         scale: of the products of queries and keys.
+        length: of all candidates, where what is kept is to stay in place.
     """
-    if like.device.type == "cpu":
+    if length is None and like.device.type == "cpu":
         return _ByToken(like.new_empty(SHORT, 2, rows, heads, width), scale)
-    return _ByCandidate(GrowingKeys(like.new_empty(2, rows, heads, ROOM, width)), scale)
+    return _ByCandidate(new_keys(rows, heads, width, like, length), scale)
 
 
 class _ByToken(AttentionCache):
@@ -83,33 +86,8 @@ class _ByToken(AttentionCache):
         return _ByCandidate(GrowingKeys(laid_out, self._length), self._scale)
 
 
-class GrowingKeys:
-    """Keys and values of R candidates' tokens, with room ahead, [2, R, H, T, D].
-
-    Args:
-        kept: [2, R, H, room, D] of the tokens so far, and room for more.
-        length: T so far.
-    """
-
-    def __init__(self, kept: Tensor, length: int = 0) -> None:
-        self._kept = kept
-        self._length = length
-
-    def extend(self, newest: Tensor) -> Tensor:
-        """Take in the newest tokens' keys and values, [2, R, H, D]; give all, [2, R, H, T, D]."""
-        if self._length == self._kept.shape[3]:
-            self._kept = pad(self._kept, (0, 0, 0, self._length))
-        self._kept[:, :, :, self._length] = newest
-        self._length += 1
-        return self._kept[:, :, :, : self._length]
-
-    def select(self, rows: Tensor) -> None:
-        """Go on with the candidates of these indices, which may repeat."""
-        self._kept = self._kept[:, rows]
-
-
 class _ByCandidate(AttentionCache):
-    def __init__(self, kept: GrowingKeys, scale: float) -> None:
+    def __init__(self, kept: Keys, scale: float) -> None:
         self._kept = kept
         self._scale = scale
 

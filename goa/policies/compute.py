@@ -45,6 +45,7 @@ def set_up(policy: Policy, settings: ComputeSettings, *, dropout: bool) -> None:
     """
     policy.precision = settings.precision
     policy.tokens_at_once = settings.tokens_at_once
+    policy.cuda_graphs = settings.cuda_graphs
     policy.checkpoints_gradients = settings.gradient_checkpointing
     if settings.gradient_checkpointing:
         policy.model.activation_checkpointing_enable({"use_reentrant": False})

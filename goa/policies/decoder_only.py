@@ -72,7 +72,7 @@ class DecoderOnly(Policy):
             )
         return self.max_positions - lengths
 
-    def start(self, sources: Tokens, num_candidates: int) -> Writing:
+    def start(self, sources: Tokens, num_candidates: int, *, in_place: bool = False) -> Writing:
         """Begin K candidates for each source; each prompt is read once."""
         dtype = self.model.dtype if self.precision == "float32" else torch.bfloat16
         decoder = read_prompt_decoder(self.model, dtype)
@@ -81,7 +81,9 @@ class DecoderOnly(Policy):
             return _PromptWriting(self, read, sources.mask, num_candidates)
         prompts = [(layer.keys, layer.values) for layer in read.past_key_values.layers]
         logits = read.logits[:, -1].float()
-        return PromptStepper(decoder, prompts, sources.mask, logits, num_candidates)
+        return PromptStepper(
+            decoder, prompts, sources.mask, logits, num_candidates, in_place=in_place
+        )
 
     def num_leading(self, sources: Tokens) -> int:
         """Count the prompt, padding included."""

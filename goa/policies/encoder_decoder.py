@@ -51,13 +51,15 @@ class EncoderDecoder(Policy):
             return None
         return torch.full((len(sources.ids),), self.max_positions, device=self.device)
 
-    def start(self, sources: Tokens, num_candidates: int) -> Writing:
+    def start(self, sources: Tokens, num_candidates: int, *, in_place: bool = False) -> Writing:
         """Begin K candidates for each source; the encoder runs once per source."""
         with self.arithmetic():
             encoded = self.encode(sources)
         decoder = read_decoder(self.model, self.product_dtype)
         if decoder is not None:
-            return Stepper(decoder, encoded, sources.mask, num_candidates, self.start_id)
+            return Stepper(
+                decoder, encoded, sources.mask, num_candidates, self.start_id, in_place=in_place
+            )
         states, mask = (
             each.repeat_interleave(num_candidates, dim=0) for each in (encoded, sources.mask)
         )

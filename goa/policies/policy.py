@@ -43,6 +43,8 @@ class Policy(Model, ABC):
         self.tokens_at_once: int | None = None
         """Tokens that are held at a time in writing, room for those to come included; None: as many
         as memory has room for, which is found when writing first begins."""
+        self.cuda_graphs = False
+        """Whether steps of writing are recorded, where the policy is on a GPU."""
 
     @property
     @abstractmethod
@@ -192,10 +194,16 @@ class Policy(Model, ABC):
             yield log_probs, tokens[rows]
 
     @abstractmethod
-    def start(self, sources: Tokens, num_candidates: int) -> Writing:
+    def start(self, sources: Tokens, num_candidates: int, *, in_place: bool = False) -> Writing:
         """Begin K candidates for each of B sources, source by source: R = B * K.
 
         Each source is read once.
+
+        Args:
+            sources: B sources.
+            num_candidates: K.
+            in_place: whether what is kept of candidates is to stay in place, so that what writes
+                the next token can be recorded; transformers' own steps cannot be.
         """
 
     def _said(

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from goa.policies.attention_cache import ROOM, GrowingKeys
+from goa.policies.keys import Length, new_keys
 from goa.policies.places import Places
 
 
@@ -14,21 +14,30 @@ class PromptAttention:
         keys: [B, H', S, D] of the prompts, taken as they are, not copied.
         values: [B, H', S, D].
         rows: R.
+        length: of all candidates, where what is kept of them is to stay in place.
     """
 
-    def __init__(self, keys: Tensor, values: Tensor, rows: int) -> None:
+    def __init__(self, keys: Tensor, values: Tensor, rows: int, length: Length | None) -> None:
         self._keys = keys
         self._values = values
         _, shared, _, width = keys.shape
-        self._own = GrowingKeys(keys.new_empty(2, rows, shared, ROOM, width))
+        self._own = new_keys(rows, shared, width, keys, length)
 
-    def attend(self, queries: Tensor, newest: Tensor, hidden: Tensor, places: Places) -> Tensor:
+    def attend(
+        self,
+        queries: Tensor,
+        newest: Tensor,
+        hidden: Tensor,
+        hidden_own: Tensor | None,
+        places: Places,
+    ) -> Tensor:
         """Take in the newest tokens; one softmax goes over prompt and own tokens together.
 
         Args:
             queries: [R, H, D] of the newest tokens, scaled.
             newest: [2, R, H', D] their keys and values.
             hidden: [B * H', 1, S], added to the scores: minus infinity hides a token.
+            hidden_own: [T], the same for own tokens.
             places: where candidates stand.
 
         Returns:
@@ -37,6 +46,8 @@ class PromptAttention:
         own_keys, own_values = self._own.extend(newest).flatten(1, 2)
         size, shared, length, width = self._keys.shape
         to_own = torch.bmm(queries.reshape(len(own_keys), -1, width), own_keys.transpose(1, 2))
+        if hidden_own is not None:
+            to_own += hidden_own
         grouping = (size, -1, shared, queries.shape[1] // shared)
 
         def by_prompt(rows: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from goa.policies.keys import Length
 from goa.policies.places import Places
 from goa.policies.prompt_attention import PromptAttention
 from goa.policies.prompt_decoder import PromptDecoder
@@ -25,6 +26,7 @@ class PromptStepper(Writing):
         mask: [B, S] bool, True for the tokens of a prompt.
         logits: [B, V] of what follows each prompt, float32.
         num_candidates: K of each prompt at first, R = B * K.
+        in_place: whether what is kept is to stay in place.
     """
 
     def __init__(
@@ -34,13 +36,19 @@ class PromptStepper(Writing):
         mask: Tensor,
         logits: Tensor,
         num_candidates: int,
+        *,
+        in_place: bool = False,
     ) -> None:
         self._decoder = decoder
+        self._staying = Length(mask.device) if in_place else None
         self._places = Places(len(mask), num_candidates, mask.device)
         self._dtype = decoder.head.weight.dtype
         self._attentions = [
             PromptAttention(
-                keys.to(self._dtype), values.to(self._dtype), len(mask) * num_candidates
+                keys.to(self._dtype),
+                values.to(self._dtype),
+                len(mask) * num_candidates,
+                self._staying,
             )
             for keys, values in prompts
         ]
@@ -54,15 +62,19 @@ class PromptStepper(Writing):
         decoder = self._decoder
         hidden = decoder.embedding(last)
         turns = decoder.turns(self._positions, hidden)
+        staying = self._staying
+        hidden_own = None if staying is None else staying.hidden(self._dtype)
         for layer, attention in zip(decoder.layers, self._attentions, strict=True):
             queries, keys, values = decoder.heads(layer, hidden, turns)
             newest = torch.stack([keys, values])
             scaled = queries * decoder.score_scale
             hidden = hidden + layer.out(
-                attention.attend(scaled, newest, self._hidden, self._places)
+                attention.attend(scaled, newest, self._hidden, hidden_own, self._places)
             )
             hidden = hidden + layer.feed(layer.feed_norm(hidden))
-        self._positions = self._positions + 1
+        self._positions += 1
+        if staying is not None:
+            staying.tokens += 1
         self.logits = decoder.head(decoder.last_norm(hidden)).float()
 
     def select(self, rows: Tensor) -> None:
@@ -74,6 +86,10 @@ class PromptStepper(Writing):
         if kept is not None:
             self._mask = self._mask[kept]
             self._hidden = self._hiding(self._mask)
+
+    def stays(self, length: int) -> bool:
+        """Make room for the next token; only what is kept in place stays there."""
+        return self._staying is not None and self._staying.fits(length)
 
     def _hiding(self, mask: Tensor) -> Tensor:
         """Give what is added to scores, [B * H', 1, S]: minus infinity where a mask is False."""

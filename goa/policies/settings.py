@@ -93,6 +93,11 @@ class ComputeSettings(Settings):
     """Tokens that are held at a time where candidates are written, sources and room for tokens to
     come included: bounds the memory, and changes no candidate but for the last bits. None named
     means as many as memory has room for. Halved, with a warning, where that was too many."""
+    cuda_graphs: bool = False
+    """On a GPU, record what draws the next token once and play it from then on, instead of
+    launching it operation by operation: for models and batches that take less time than their
+    launches. Changes candidates in the last bits alone. Beams, constraints and models that
+    transformers computes are never recorded. Not yet tried on a GPU."""
     fsdp: bool = False
     """Spread weights, gradients and moments over the processes of a stage instead of keeping all of
     them in each (fully sharded data parallelism; Rajbhandari et al., 2020)."""

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from goa.policies.attention_cache import attend_source, new_cache
 from goa.policies.bart_decoder import read_bart
+from goa.policies.keys import Length
 from goa.policies.places import Places
 from goa.policies.source_decoder import Decoder, Layer
 from goa.policies.t5_decoder import read_t5
@@ -36,13 +37,22 @@ class Stepper(Writing):
         mask: [B, S] bool, True for the tokens of a source.
         num_candidates: K of each source at first, R = B * K.
         start_id: the token before the first.
+        in_place: whether what is kept is to stay in place.
     """
 
     def __init__(
-        self, decoder: Decoder, encoded: Tensor, mask: Tensor, num_candidates: int, start_id: int
+        self,
+        decoder: Decoder,
+        encoded: Tensor,
+        mask: Tensor,
+        num_candidates: int,
+        start_id: int,
+        *,
+        in_place: bool = False,
     ) -> None:
         self._decoder = decoder
-        self._length = 0
+        self._staying = Length(encoded.device) if in_place else None
+        self._length: Tensor | int = 0 if self._staying is None else self._staying.tokens
         rows = len(encoded) * num_candidates
         self._shape = (decoder.num_heads, decoder.head_width)
         self._places = Places(len(encoded), num_candidates, encoded.device)
@@ -50,7 +60,8 @@ class Stepper(Writing):
         self._hidden = like.new_zeros(mask.shape).masked_fill(~mask, -torch.inf)[:, None, None]
         self._source = [self._source_keys(layer, encoded) for layer in decoder.layers]
         self._caches = [
-            new_cache(rows, *self._shape, like, decoder.score_scale) for _ in decoder.layers
+            new_cache(rows, *self._shape, like, decoder.score_scale, self._staying)
+            for _ in decoder.layers
         ]
         self.advance(torch.full((rows,), start_id, device=encoded.device))
 
@@ -58,7 +69,7 @@ class Stepper(Writing):
         """Take the tokens that were chosen, [R], and compute the logits of the next."""
         decoder = self._decoder
         self._caches = [cache.grown() for cache in self._caches]
-        self._biases = self._of_distances()
+        self._biases = self._of_places()
         states = decoder.run(decoder.embed(last, self._length), self)
         self._length += 1
         if decoder.state_scale != 1.0:
@@ -75,6 +86,10 @@ class Stepper(Writing):
             self._hidden = self._hidden[kept]
             self._source = [(keys[kept], values[kept]) for keys, values in self._source]
 
+    def stays(self, length: int) -> bool:
+        """Make room for the next token; only what is kept in place stays there."""
+        return self._staying is not None and self._staying.fits(length)
+
     def attend_joint(self, place: int, layer: Layer, states: Tensor) -> Tensor:
         """Let the newest tokens see the candidate so far."""
         newest = layer.joint(states).view(len(states), 3, *self._shape)
@@ -89,13 +104,21 @@ class Stepper(Writing):
         found = attend_source(heads, keys, values, self._hidden, scale)
         return layer.source_out(self._places.gather(found))
 
-    def _of_distances(self) -> Tensor | None:
-        """Give what is added to the scores of the tokens so far, [T, H]."""
-        distances = self._decoder.distances
+    def _of_places(self) -> Tensor | None:
+        """Give what is added to the scores of tokens, [T, H] or [T, 1], by how far back they are.
+
+        Those to come are hidden, where there is room for any.
+        """
+        distances, staying = self._decoder.distances, self._staying
+        if staying is None:
+            if distances is None:
+                return None
+            back = torch.arange(int(self._length), -1, -1, device=distances.device)
+            return distances[back.clamp_(max=len(distances) - 1)]
+        hidden = staying.hidden(torch.float32).unsqueeze(1)
         if distances is None:
-            return None
-        back = torch.arange(self._length, -1, -1, device=distances.device)
-        return distances[back.clamp_(max=len(distances) - 1)]
+            return hidden
+        return hidden + distances[staying.back().clamp_(0, len(distances) - 1)]
 
     def _source_keys(self, layer: Layer, encoded: Tensor) -> tuple[Tensor, Tensor]:
         size, length, _ = encoded.shape

@@ -23,3 +23,12 @@ class Writing(ABC):
         source stay neighbours, in any order, and sources in ascending order; one without
         candidates is left out.
         """
+
+    def stays(self, length: int) -> bool:
+        """Make room for the next token of candidates that have so many already.
+
+        Says whether to advance is to do what was done for the token before, in the same memory, so
+        that a recording of that does it.
+        """
+        del length
+        return False

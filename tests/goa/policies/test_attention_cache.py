@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from goa.policies.attention_cache import ROOM, SHORT, _ByCandidate, attend_source, new_cache
+from goa.policies.attention_cache import SHORT, _ByCandidate, attend_source, new_cache
+from goa.policies.keys import ROOM
 
 HEADS, WIDTH = 3, 4
 

@@ -77,6 +77,13 @@ def test_a_policy_is_told_how_many_tokens_to_hold(policy: Policy) -> None:
     assert policy.tokens_at_once is None
 
 
+def test_a_policy_is_told_whether_to_record_its_steps(policy: Policy) -> None:
+    set_up(policy, ComputeSettings(cuda_graphs=True), dropout=False)
+    assert policy.cuda_graphs
+    set_up(policy, ComputeSettings(), dropout=False)
+    assert not policy.cuda_graphs
+
+
 def test_a_saved_policy_does_not_remember_that_its_dropout_was_silenced(
     policy: Policy, tmp_path: Path
 ) -> None:

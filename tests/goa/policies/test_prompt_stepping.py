@@ -13,8 +13,8 @@ from transformers import (
 )
 
 from goa.policies.adapter import AdapterSettings, add_adapter
-from goa.policies.attention_cache import ROOM
 from goa.policies.decoder_only import DecoderOnly, _PromptWriting
+from goa.policies.keys import ROOM
 from goa.policies.policy import Policy
 from goa.policies.prompt_decoder import read_prompt_decoder
 from goa.policies.prompt_stepping import PromptStepper

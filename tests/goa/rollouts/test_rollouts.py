@@ -677,9 +677,9 @@ def test_what_is_written_is_scored_while_more_is_unless_it_is_to_be_seen_as_one(
     evaluator.heard.clear()
     start = policy.start
 
-    def watched(sources: Tokens, num_candidates: int) -> object:
+    def watched(sources: Tokens, num_candidates: int, **told: bool) -> object:
         evaluator.heard.append(f"write {len(sources.ids)}")
-        return start(sources, num_candidates)
+        return start(sources, num_candidates, **told)
 
     monkeypatch.setattr(policy, "start", watched)
     policy.tokens_at_once = 100
