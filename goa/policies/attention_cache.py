@@ -94,7 +94,7 @@ class _ByCandidate(AttentionCache):
     def attend(self, newest: Tensor, biases: Tensor | None) -> Tensor:
         keys, values = self._kept.extend(newest[:, 1:].transpose(0, 1))
         queries = newest[:, 0].unsqueeze(2)
-        added = None if biases is None else biases.T[:, None].to(queries.dtype)
+        added = None if biases is None else biases.T[None, :, None].to(queries.dtype)
         found = scaled_dot_product_attention(queries, keys, values, added, scale=self._scale)
         return found.flatten(1)
 
