@@ -85,6 +85,7 @@ def train_alone(what: str) -> dict[str, Any]:
 
 BY_SHARE = ("perturbation", "resampling")
 """What draws for each process's own share: who is perturbed, who comes for silent sources."""
+TRAINED = ["likelihood", *FINETUNING]
 ALIKE = [what for what in FINETUNING if what not in ("ppo", *BY_SHARE)]
 
 
@@ -116,10 +117,20 @@ def test_sharded_weights_end_as_whole_ones_and_go_on_from_a_checkpoint(
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
-@pytest.mark.parametrize("what", ["likelihood", *FINETUNING])
+@pytest.mark.parametrize("what", TRAINED)
 def test_a_gpu_ends_as_a_cpu(what: str, tmp_path: Path) -> None:
     (on_gpu,) = train(1, what, tmp_path, "cuda")
     assert on_gpu["weights"] == pytest.approx(train_alone(what)["weights"], abs=BOUND)
+
+
+@pytest.mark.parametrize(
+    "what",
+    ["ppo", *(pytest.param(what, marks=pytest.mark.long) for what in TRAINED if what != "ppo")],
+)
+def test_another_device_ends_as_a_cpu(what: str, tmp_path: Path) -> None:
+    (elsewhere,) = train(1, what, tmp_path, "away")
+    assert elsewhere["weights"] == pytest.approx(train_alone(what)["weights"], abs=BOUND)
+    assert elsewhere["outputs"] == train_alone(what)["outputs"]
 
 
 def test_alone_the_largest_number_is_one_s_own() -> None:
