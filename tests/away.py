@@ -83,6 +83,8 @@ def computed(func: Any, *args: Any, **kwargs: Any) -> Any:
         if here:
             raise RuntimeError(f"Expected all tensors to be on the same device: {func} of {here}")
     device = kwargs.get("device")
+    if name == "_to_copy" and is_there and torch.device(device or NAME).type != NAME:
+        waited.append(name)
     if device is not None:
         is_there = torch.device(device).type == NAME
         kwargs = kwargs | {"device": torch.device("cpu")}

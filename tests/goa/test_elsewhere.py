@@ -4,14 +4,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-PROJECT = Path(__file__).parents[3]
+import pytest
+
+PROJECT = Path(__file__).parents[2]
 
 
-def test_policies_write_and_score_on_another_device_as_on_a_cpu() -> None:
+@pytest.mark.parametrize("room", ["decoding", "evaluators"])
+def test_models_do_on_another_device_as_on_a_cpu(room: str) -> None:
     # In a process of its own, since torch keeps a device for good once it knows it.
     options = ["-q", "-n", "0", "-p", "no:cacheprovider", "--tb", "short"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, "tests/goa/decoding/elsewhere.py"],
+        [sys.executable, "-m", "pytest", *options, f"tests/goa/{room}/elsewhere.py"],
         cwd=PROJECT,
         capture_output=True,
         text=True,
