@@ -7,7 +7,6 @@ libraries find an accelerator then: so programs import it that tests start.
 On torch's registration of devices written in Python (``torch.utils.backend_registration``).
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -17,9 +16,9 @@ from torch.utils._python_dispatch import return_and_correct_aliasing
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
+from tests.goa.decoding.tape import waits
+
 NAME = "away"
-WAITS = ("_local_scalar_dense", "nonzero", "unique_consecutive", "masked_select", "equal")
-"""Operations after which the program knows something of a tensor: a GPU is waited for."""
 waited: list[str] = []
 """What was waited for so far."""
 
@@ -31,7 +30,7 @@ class There(Tensor):
     """The same on the CPU, which nobody else sees."""
 
     @staticmethod
-    def __new__(cls, held: Tensor, requires_grad: bool = False) -> "There":
+    def __new__(cls, held: Tensor) -> "There":
         """Wrap."""
         made: There = Tensor._make_wrapper_subclass(
             cls,
@@ -40,7 +39,6 @@ class There(Tensor):
             storage_offset=held.storage_offset(),
             dtype=held.dtype,
             device=torch.device(NAME, 0),
-            requires_grad=requires_grad,
         )
         made.held = held
         return made
@@ -88,7 +86,7 @@ def computed(func: Any, *args: Any, **kwargs: Any) -> Any:
     if device is not None:
         is_there = torch.device(device).type == NAME
         kwargs = kwargs | {"device": torch.device("cpu")}
-    if name in WAITS or (name.startswith("index") and _by_mask(args)):
+    if waits(func, args):
         waited.append(name)
     held_args, held_kwargs = tree_map(_held, (args, kwargs))
     out = func(*held_args, **held_kwargs)
@@ -101,17 +99,8 @@ def computed(func: Any, *args: Any, **kwargs: Any) -> Any:
     return return_and_correct_aliasing(func, args, kwargs, out)
 
 
-def _by_mask(args: tuple[Any, ...]) -> bool:
-    indices = args[1] if len(args) > 1 and isinstance(args[1], list | tuple) else ()
-    return any(isinstance(each, Tensor) and each.dtype == torch.bool for each in indices)
-
-
 def _held(value: Any) -> Any:
     return value.held if isinstance(value, There) else value
-
-
-def _computing(func: Any) -> Callable[..., Any]:
-    return partial(computed, func)
 
 
 torch.__future__.set_swap_module_params_on_conversion(True)  # else weights that are tied come apart
@@ -123,5 +112,5 @@ for _name, _func in {
     "empty_strided": torch.ops.aten.empty_strided.default,
     "_copy_from": torch.ops.aten._copy_from.default,
 }.items():
-    _ATEN.impl(_name, _computing(_func), "PrivateUse1")
+    _ATEN.impl(_name, partial(computed, _func), "PrivateUse1")
 DEVICE = torch.device(NAME, 0)

@@ -147,7 +147,8 @@ def _decode(
         choose = _sampler(strategy, points.to(policy.device))
     if prefixes is not None:
         choose = _after(prefixes, strategy.candidates, int(limits.max()), choose)
-    record = recorder(policy)
+    # What is written decides what constraints do: no step is as the one before.
+    record = recorder(policy) if constraints is None else None
     with torch.no_grad():
         writing = policy.start(sources, strategy.candidates, in_place=record is not None)
     limits = limits.repeat_interleave(strategy.candidates)

@@ -46,12 +46,12 @@ def decode(
 ) -> Decoded:
     """Write one candidate per row, of at most limits [R] tokens.
 
-    Nothing is written after the end token, and no log-probability counted. What is written decides
-    what constraints do, so that steps with constraints are not recorded.
+    Nothing is written after the end token, and no log-probability counted. Steps with constraints
+    cannot be recorded.
     """
     drawn = _Drawn(policy, writing, choose, limits, constraints)
     drawn.choose_next()
-    going_on = Repeated(drawn.go_on, record if constraints is None else None)
+    going_on = Repeated(drawn.go_on, record)
     look_every = LOOK_EVERY.get(limits.device.type, LOOK_EVERY_ELSEWHERE)
     for length in range(1, drawn.max_tokens):
         if length % look_every == 0:

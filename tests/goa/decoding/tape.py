@@ -40,12 +40,8 @@ class Tape(TorchDispatchMode):
     ) -> Any:
         """Do an operation, and keep it."""
         kwargs = kwargs or {}
-        name = func.overloadpacket.__name__
-        by_mask = name in {"index", "index_put", "index_put_"} and any(
-            index is not None and index.dtype == torch.bool for index in args[1]
-        )
-        if name in WAITS or by_mask:
-            raise RuntimeError(f"operation not permitted when stream is capturing: {name}")
+        if waits(func, args):
+            raise RuntimeError(f"operation not permitted when stream is capturing: {func}")
         for written in _written(func, args, kwargs):
             self._before.append((written, written.clone()))
         out = func(*args, **kwargs)
@@ -67,6 +63,15 @@ class Tape(TorchDispatchMode):
             kept = _new(out, (args, kwargs))
             for old, new in zip(kept, _new(again, (args, kwargs)), strict=True):
                 old.copy_(new)
+
+
+def waits(func: Any, args: tuple[Any, ...]) -> bool:
+    """Say whether an operation is one of those, or indexes by a mask, which is to count it."""
+    name = func.overloadpacket.__name__
+    by_mask = name in {"index", "index_put", "index_put_"} and any(
+        index is not None and index.dtype == torch.bool for index in args[1]
+    )
+    return name in WAITS or by_mask
 
 
 def record(work: Callable[[], None]) -> Callable[[], None]:
